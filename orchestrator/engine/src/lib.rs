@@ -1,0 +1,1 @@
+//! The pure saga state machine: no I/O, no clock, no randomness.

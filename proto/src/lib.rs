@@ -1,0 +1,1 @@
+//! The gRPC contract of Causeway: generated types and their one JSON mapping.

@@ -1,0 +1,1 @@
+//! The harness and the suites that try to break Causeway's promises.

@@ -1,0 +1,1 @@
+//! The hybrid-cluster sagas: definitions, steps, cloud and Kubernetes clients.
