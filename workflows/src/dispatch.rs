@@ -1,0 +1,70 @@
+//! Runs one operation of one step, and turns what the step says into what the engine is told.
+
+use causeway_engine::input::{Operation, OperationKind};
+use causeway_engine::{Failure, StepOutcome};
+
+use crate::definition::{Template, Work};
+use crate::sdk::{Action, Check, Checked, Confirm, Context, Revert};
+use crate::timing::millis;
+
+/// Runs `operation` of a step of `template`. Never fails: a failure is an outcome.
+pub async fn run(template: &Template, operation: &Operation, context: &Context) -> StepOutcome {
+    let result = match &template.work {
+        Work::Check(check) => run_check(check.as_ref(), operation.kind, context).await,
+        Work::Action(action) => run_action(action.as_ref(), operation.kind, context).await,
+        Work::Gate => Err(unfit(context, operation.kind)),
+    };
+    result.unwrap_or_else(StepOutcome::Failed)
+}
+
+async fn run_check(check: &dyn Check, kind: OperationKind, context: &Context) -> Result<StepOutcome, Failure> {
+    if kind != OperationKind::Check {
+        return Err(unfit(context, kind));
+    }
+    Ok(match check.check(context).await? {
+        Checked::Passed { output, warnings } => StepOutcome::Passed { output, warnings },
+        Checked::NotYet(message) => not_yet(context, message),
+    })
+}
+
+async fn run_action(action: &dyn Action, kind: OperationKind, context: &Context) -> Result<StepOutcome, Failure> {
+    Ok(match kind {
+        OperationKind::Check => return Err(unfit(context, kind)),
+        OperationKind::Observe => {
+            let observed = action.observe(context).await?;
+            StepOutcome::Observed {
+                before: observed.before,
+                verdict: observed.verdict,
+                claim: observed.claim,
+                output: observed.output,
+                warnings: observed.warnings,
+            }
+        }
+        OperationKind::Apply => StepOutcome::Applied { output: action.apply(context).await?, confirmed: None },
+        OperationKind::Confirm => match action.confirm(context).await? {
+            Confirm::Holds(output) => StepOutcome::Confirmed { output },
+            Confirm::NotYet(message) => not_yet(context, message),
+        },
+        OperationKind::Resolve => {
+            let (resolution, output) = action.resolve(context).await?;
+            StepOutcome::Resolved { resolution, output }
+        }
+        OperationKind::Decide => {
+            let decision = action.decide_group(context).await?;
+            StepOutcome::Decided { keep: decision.keep, evidence: decision.evidence }
+        }
+        OperationKind::Revert => match action.revert(context).await? {
+            Revert::Done(undone) => StepOutcome::Reverted(undone),
+            Revert::NotYet(message) => not_yet(context, message),
+        },
+        OperationKind::VerifyGone => StepOutcome::Gone(action.verify_gone(context).await?),
+    })
+}
+
+fn not_yet(context: &Context, message: String) -> StepOutcome {
+    StepOutcome::NotYet { until: (context.now)().plus_ms(millis(context.timing.poll)), message }
+}
+
+fn unfit(context: &Context, kind: OperationKind) -> Failure {
+    Failure::permanent(format!("step {} has no operation {kind:?}: the definition has changed", context.step)).with_code("DEFINITION_UNKNOWN")
+}
