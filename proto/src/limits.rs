@@ -35,8 +35,8 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 200;
 pub const WATCHES_MAX: usize = 4096;
 /// Longest wait of `WaitWorkflow`, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 60;
-/// Most steps of the built-in self-test.
-pub const NOOP_STEPS_MAX: u32 = 1000;
+/// Steps of the built-in self-test.
+pub const NOOP_STEPS: u32 = 10;
 
 /// Finds every string, list and map in `message` that is longer than allowed. Paths are those of the message, below
 /// `root` (may be empty).
