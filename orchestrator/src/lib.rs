@@ -1,1 +1,3 @@
 //! The daemon: runtime, store, API and wiring.
+
+pub mod store;
