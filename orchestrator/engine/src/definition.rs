@@ -137,11 +137,14 @@ pub fn validate(steps: &[StepSpec]) -> Result<(), GraphError> {
             return Err(GraphError::UnknownStep { step: step.name.clone(), after: after.clone() });
         }
     }
-    let mut open: BTreeMap<&StepName, usize> = steps.iter().map(|step| (&step.name, step.after.len())).collect();
+    let mut open: BTreeMap<&StepName, usize> =
+        steps.iter().map(|step| (&step.name, step.after.len())).collect();
     while !open.is_empty() {
-        let ready: Vec<&StepName> = open.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
+        let ready: Vec<&StepName> =
+            open.iter().filter(|(_, count)| **count == 0).map(|(name, _)| *name).collect();
         if ready.is_empty() {
-            let first = open.keys().next().map_or_else(|| StepName::from("?"), |name| (*name).clone());
+            let first =
+                open.keys().next().map_or_else(|| StepName::from("?"), |name| (*name).clone());
             return Err(GraphError::Circle(first));
         }
         for name in ready {

@@ -222,167 +222,291 @@ pub enum Event {
     /// The workflow exists.
     Started(Box<Started>),
     /// Its lock is another's; it waits in order.
-    Queued { /// The lock.
-        key: ResourceKey, /// Who holds it, or waits before us.
-        behind: WorkflowId },
+    Queued {
+        /// The lock.
+        key: ResourceKey,
+        /// Who holds it, or waits before us.
+        behind: WorkflowId,
+    },
     /// It holds its lock, and runs.
     Admitted,
     /// A check's attempt, an action's observe, or a gate begins; its keys are held.
-    StepStarted { /// The step.
-        step: StepName, /// From 1.
-        attempt: u32 },
+    StepStarted {
+        /// The step.
+        step: StepName,
+        /// From 1.
+        attempt: u32,
+    },
     /// A key of the step is another's.
-    StepBlocked { /// The step.
-        step: StepName, /// The key.
-        key: ResourceKey, /// Who holds it, or waits before us.
-        behind: WorkflowId },
+    StepBlocked {
+        /// The step.
+        step: StepName,
+        /// The key.
+        key: ResourceKey,
+        /// Who holds it, or waits before us.
+        behind: WorkflowId,
+    },
     /// A check looks again later.
-    CheckWaiting { /// The step.
-        step: StepName, /// When.
-        until: Time, /// What it waits for.
-        message: String },
+    CheckWaiting {
+        /// The step.
+        step: StepName,
+        /// When.
+        until: Time,
+        /// What it waits for.
+        message: String,
+    },
     /// A check holds.
-    CheckPassed { /// The step.
-        step: StepName, /// For later steps.
-        output: Value, /// Said, and not stopping.
+    CheckPassed {
+        /// The step.
+        step: StepName,
+        /// For later steps.
+        output: Value,
+        /// Said, and not stopping.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        warnings: Vec<Finding> },
+        warnings: Vec<Finding>,
+    },
     /// The world was read; durable before the first mutation.
-    Observed { /// The step.
-        step: StepName, /// What undo restores.
-        before: Value, /// What follows.
-        verdict: Verdict, /// A claim on a shareable object.
+    Observed {
+        /// The step.
+        step: StepName,
+        /// What undo restores.
+        before: Value,
+        /// What follows.
+        verdict: Verdict,
+        /// A claim on a shareable object.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        claim: Option<Claim>, /// Said, and not stopping.
+        claim: Option<Claim>,
+        /// Said, and not stopping.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        warnings: Vec<Finding> },
+        warnings: Vec<Finding>,
+    },
     /// Mutating calls may now happen, until the deadline.
-    Applying { /// The step.
-        step: StepName, /// From 1.
-        attempt: u32, /// Of the token; rises only after no effect, or undone.
-        generation: u32, /// Bounds all calls of the attempt.
-        deadline: Time },
+    Applying {
+        /// The step.
+        step: StepName,
+        /// From 1.
+        attempt: u32,
+        /// Of the token; rises only after no effect, or undone.
+        generation: u32,
+        /// Bounds all calls of the attempt.
+        deadline: Time,
+    },
     /// An external object is known.
-    EffectSeen { /// The step.
-        step: StepName, /// The object as it is now known.
-        object: Object },
+    EffectSeen {
+        /// The step.
+        step: StepName,
+        /// The object as it is now known.
+        object: Object,
+    },
     /// The calls were answered.
-    Applied { /// The step.
-        step: StepName, /// For confirm, undo and later steps.
-        output: Value },
+    Applied {
+        /// The step.
+        step: StepName,
+        /// For confirm, undo and later steps.
+        output: Value,
+    },
     /// The effect does not hold yet.
-    Confirming { /// The step.
-        step: StepName, /// The next look.
-        until: Time, /// What it waits for.
-        message: String },
+    Confirming {
+        /// The step.
+        step: StepName,
+        /// The next look.
+        until: Time,
+        /// What it waits for.
+        message: String,
+    },
     /// The effect holds.
-    Confirmed { /// The step.
-        step: StepName, /// For later steps.
-        output: Value },
+    Confirmed {
+        /// The step.
+        step: StepName,
+        /// For later steps.
+        output: Value,
+    },
     /// The answer was lost.
-    Unresolved { /// The step.
-        step: StepName, /// No call can land after this.
-        settles_at: Time },
+    Unresolved {
+        /// The step.
+        step: StepName,
+        /// No call can land after this.
+        settles_at: Time,
+    },
     /// The world was read after a lost answer.
-    Resolved { /// The step.
-        step: StepName, /// What was found.
-        resolution: Resolution, /// The output, where it was done.
+    Resolved {
+        /// The step.
+        step: StepName,
+        /// What was found.
+        resolution: Resolution,
+        /// The output, where it was done.
         #[serde(default, skip_serializing_if = "Value::is_null")]
-        output: Value },
+        output: Value,
+    },
     /// A failure that may pass.
-    RetryWait { /// The step.
-        step: StepName, /// When it is tried again.
-        until: Time, /// Why.
-        failure: Failure },
+    RetryWait {
+        /// The step.
+        step: StepName,
+        /// When it is tried again.
+        until: Time,
+        /// Why.
+        failure: Failure,
+    },
     /// The step is held for the operator.
-    Held { /// The step.
-        step: StepName, /// Why.
-        failure: Failure },
+    Held {
+        /// The step.
+        step: StepName,
+        /// Why.
+        failure: Failure,
+    },
     /// The step failed.
-    Failed { /// The step.
-        step: StepName, /// Why.
-        failure: Failure },
+    Failed {
+        /// The step.
+        step: StepName,
+        /// Why.
+        failure: Failure,
+    },
+    /// A person asked to leave the step out; reading decides.
+    SkipAsked {
+        /// The step.
+        step: StepName,
+        /// Who, and why.
+        by: By,
+    },
     /// A person's skip found the effect as wanted: adopted.
-    StepSkipped { /// The step.
-        step: StepName, /// Who, and why.
-        by: By },
+    StepSkipped {
+        /// The step.
+        step: StepName,
+        /// Who, and why.
+        by: By,
+    },
     /// A person asked to try the step again now.
-    RetryAsked { /// The step.
-        step: StepName, /// Who, and why.
-        by: By },
+    RetryAsked {
+        /// The step.
+        step: StepName,
+        /// Who, and why.
+        by: By,
+    },
     /// A gate waits for approval.
-    GateOpened { /// The step.
-        step: StepName, /// When it lapses.
-        until: Time },
+    GateOpened {
+        /// The step.
+        step: StepName,
+        /// When it lapses.
+        until: Time,
+    },
     /// A gate was approved.
-    GateApproved { /// The step.
-        step: StepName, /// Who; empty where it was not asked for.
-        by: By, /// The plan digest that was shown.
+    GateApproved {
+        /// The step.
+        step: StepName,
+        /// Who; empty where it was not asked for.
+        by: By,
+        /// The plan digest that was shown.
         #[serde(default, skip_serializing_if = "String::is_empty")]
-        digest: String },
+        digest: String,
+    },
     /// A gate was denied.
-    GateDenied { /// The step.
-        step: StepName, /// Who, and why.
-        by: By },
+    GateDenied {
+        /// The step.
+        step: StepName,
+        /// Who, and why.
+        by: By,
+    },
     /// Nobody decided in time.
-    GateLapsed { /// The step.
-        step: StepName },
+    GateLapsed {
+        /// The step.
+        step: StepName,
+    },
     /// FORWARD has become UNDO; never back.
-    Turned { /// Why.
-        cause: Cause, /// Who, where a person did it.
+    Turned {
+        /// Why.
+        cause: Cause,
+        /// Who, where a person did it.
         #[serde(default)]
-        by: By },
+        by: By,
+    },
     /// An undo group's one decision.
-    UndoDecided { /// The group.
-        group: String, /// The reason to keep all of it; none: it is removed.
-        keep: Option<String>, /// What was read.
-        evidence: Value },
+    UndoDecided {
+        /// The group.
+        group: String,
+        /// The reason to keep all of it; none: it is removed.
+        keep: Option<String>,
+        /// What was read.
+        evidence: Value,
+    },
     /// An undo's attempt begins.
-    Undoing { /// The step.
-        step: StepName, /// From 1.
-        attempt: u32, /// Bounds all calls of the attempt.
-        deadline: Time },
+    Undoing {
+        /// The step.
+        step: StepName,
+        /// From 1.
+        attempt: u32,
+        /// Bounds all calls of the attempt.
+        deadline: Time,
+    },
     /// A key of the undo is another's.
-    UndoBlocked { /// The step.
-        step: StepName, /// The key.
-        key: ResourceKey, /// Who holds it, or waits before us.
-        behind: WorkflowId },
+    UndoBlocked {
+        /// The step.
+        step: StepName,
+        /// The key.
+        key: ResourceKey,
+        /// Who holds it, or waits before us.
+        behind: WorkflowId,
+    },
     /// An undo's answer was lost, or it waits for something to go.
-    UndoWaiting { /// The step.
-        step: StepName, /// When it is looked at again.
-        until: Time, /// Why.
-        message: String },
+    UndoWaiting {
+        /// The step.
+        step: StepName,
+        /// When it is looked at again.
+        until: Time,
+        /// Why.
+        message: String,
+    },
     /// An undo ended.
-    UndoEnded { /// The step.
-        step: StepName, /// How.
-        undone: Undone },
+    UndoEnded {
+        /// The step.
+        step: StepName,
+        /// How.
+        undone: Undone,
+    },
     /// An undo's failure that may pass.
-    UndoRetryWait { /// The step.
-        step: StepName, /// When it is tried again.
-        until: Time, /// Why.
-        failure: Failure },
+    UndoRetryWait {
+        /// The step.
+        step: StepName,
+        /// When it is tried again.
+        until: Time,
+        /// Why.
+        failure: Failure,
+    },
     /// An undo gave up: STUCK, until a person helps.
-    UndoFailed { /// The step.
-        step: StepName, /// Why.
-        failure: Failure },
+    UndoFailed {
+        /// The step.
+        step: StepName,
+        /// Why.
+        failure: Failure,
+    },
     /// Paused by a person.
-    Paused { /// Who, and why.
-        by: By },
+    Paused {
+        /// Who, and why.
+        by: By,
+    },
     /// Resumed by a person.
-    Resumed { /// Who, and why.
-        by: By },
+    Resumed {
+        /// Who, and why.
+        by: By,
+    },
     /// The daemon parked it: `CONNECTION_MOVED`, `DEFINITION_UNKNOWN`, …
-    Parked { /// UPPER_SNAKE.
-        reason: String, /// In words.
-        message: String },
+    Parked {
+        /// UPPER_SNAKE.
+        reason: String,
+        /// In words.
+        message: String,
+    },
     /// What parked it has passed.
     Unparked,
     /// A person gives it up.
-    Abandoning { /// Who, and why.
-        by: By },
+    Abandoning {
+        /// Who, and why.
+        by: By,
+    },
     /// The end.
-    Ended { /// How.
-        end: End },
+    Ended {
+        /// How.
+        end: End,
+    },
 }
 
 impl Event {
@@ -405,6 +529,7 @@ impl Event {
             | Self::RetryWait { step, .. }
             | Self::Held { step, .. }
             | Self::Failed { step, .. }
+            | Self::SkipAsked { step, .. }
             | Self::StepSkipped { step, .. }
             | Self::RetryAsked { step, .. }
             | Self::GateOpened { step, .. }

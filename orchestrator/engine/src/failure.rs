@@ -71,7 +71,14 @@ impl Failure {
     /// A failure of `class` with a message and nothing else.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), code: None, request_id: None, retry_after_ms: None, findings: Vec::new() }
+        Self {
+            class,
+            message: message.into(),
+            code: None,
+            request_id: None,
+            retry_after_ms: None,
+            findings: Vec::new(),
+        }
     }
 
     /// A [`FailureClass::Permanent`] failure.

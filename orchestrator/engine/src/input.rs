@@ -199,8 +199,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// To be started after that.
     pub operations: Vec<Operation>,
-    /// To be woken then, besides [`crate::Workflow::next_due`]; not durable.
-    pub wake_at: Option<Time>,
+    /// Operations that are not to be repeated before that time; not durable.
+    pub rests: Vec<(StepName, OperationKind, Time)>,
 }
 
 /// An input that the state does not allow.
@@ -212,5 +212,3 @@ pub struct Rejection {
     /// What, in which state, why, and what to do instead.
     pub message: String,
 }
-
-pub use StepOutcome as Outcome;

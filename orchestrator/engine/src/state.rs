@@ -2,6 +2,7 @@
 //! lists) is derived from it, so that none of it can disagree with the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +47,8 @@ pub enum Phase {
         key: ResourceKey,
         /// Who holds it, or waits before us.
         behind: WorkflowId,
+        /// The stage that it comes back to; none: its first.
+        stage: Option<Stage>,
     },
     /// A check is being made, or an action observes.
     Reading,
@@ -77,8 +80,6 @@ pub enum Phase {
     Confirming {
         /// The next look.
         until: Time,
-        /// Since when.
-        since: Time,
         /// What it waits for.
         message: String,
     },
@@ -151,7 +152,7 @@ pub enum UndoPhase {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// As expanded at the start.
-    pub spec: StepSpec,
+    pub spec: Arc<StepSpec>,
     /// Going forward.
     pub phase: Phase,
     /// Going back.
@@ -180,6 +181,10 @@ pub struct Step {
     pub ever_applied: bool,
     /// No lost call of it can land after this.
     pub settles_at: Time,
+    /// Since when it is to hold.
+    pub confirming_since: Option<Time>,
+    /// A person asked to skip it; reading decides.
+    pub skip_asked: Option<By>,
     /// Since when it fails without progress.
     pub failing_since: Option<Time>,
     /// Since when the undo fails without progress.
@@ -226,7 +231,14 @@ impl PublicState {
     /// Whether nothing more can happen.
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Rejected | Self::Compensated | Self::Cancelled | Self::Abandoned)
+        matches!(
+            self,
+            Self::Succeeded
+                | Self::Rejected
+                | Self::Compensated
+                | Self::Cancelled
+                | Self::Abandoned
+        )
     }
 }
 
@@ -275,7 +287,7 @@ pub struct Workflow {
     /// What it runs.
     pub definition: DefinitionRef,
     /// Its immutable input.
-    pub input: Value,
+    pub input: Arc<Value>,
     /// Options of the run.
     pub options: RunOptions,
     /// Labels.
@@ -336,11 +348,6 @@ impl Workflow {
         self.steps.iter().find(|step| step.spec.name == *name)
     }
 
-    /// The steps that come directly after `name`.
-    pub fn dependents<'a>(&'a self, name: &'a StepName) -> impl Iterator<Item = &'a Step> {
-        self.steps.iter().filter(move |step| step.spec.after.contains(name))
-    }
-
     /// Whether a pivot has made its first mutation: from here the only way is forward.
     #[must_use]
     pub fn past_pivot(&self) -> bool {
@@ -363,7 +370,11 @@ impl Workflow {
     #[must_use]
     pub fn outputs(&self) -> BTreeMap<StepName, Value> {
         let has_output = |step: &&Step| matches!(step.phase, Phase::Done) || !step.output.is_null();
-        self.steps.iter().filter(has_output).map(|step| (step.spec.name.clone(), step.output.clone())).collect()
+        self.steps
+            .iter()
+            .filter(has_output)
+            .map(|step| (step.spec.name.clone(), step.output.clone()))
+            .collect()
     }
 
     /// Everything that this workflow holds now.
@@ -378,20 +389,24 @@ impl Workflow {
         }
         for step in &self.steps {
             if step.holds_keys() || self.group_tenure(step) {
-                holds.extend(step.spec.keys.iter().map(|key| (key.clone(), Some(step.spec.name.clone()))));
+                holds.extend(
+                    step.spec.keys.iter().map(|key| (key.clone(), Some(step.spec.name.clone()))),
+                );
             }
         }
         holds
     }
 
-    /// Whether the step's undo group has been decided and is not finished: one tenure of all its keys.
+    /// Whether the step's undo group is at work: one tenure of all its keys, from the reading for its decision to its end.
     fn group_tenure(&self, step: &Step) -> bool {
         let Some(group) = &step.spec.undo_group else { return false };
-        self.group_decisions.contains_key(group) && !self.group_stuck(group) && self.group(group).any(|member| self.needs_undo(member))
-    }
-
-    fn group_stuck(&self, group: &str) -> bool {
-        self.group(group).any(|member| matches!(member.undo, UndoPhase::Stuck { .. }))
+        let members = || self.group(group).filter(|member| self.needs_undo(member));
+        let begun = members().any(|member| {
+            matches!(member.undo, UndoPhase::Undoing { .. } | UndoPhase::Waiting { .. })
+        });
+        let stuck = members().any(|member| matches!(member.undo, UndoPhase::Stuck { .. }));
+        !stuck
+            && (begun || (self.group_decisions.contains_key(group) && members().next().is_some()))
     }
 
     /// The steps of an undo group.
@@ -420,13 +435,17 @@ impl Step {
     /// `applying` that was not resolved to no effect.
     #[must_use]
     pub fn in_undo_set(&self) -> bool {
-        self.spec.kind == StepKind::Action && (self.touched || self.claim.is_some() || self.verdict == Some(Verdict::Ours))
+        self.spec.kind == StepKind::Action
+            && (self.touched || self.claim.is_some() || self.verdict == Some(Verdict::Ours))
     }
 
     /// Whether its keys are held now: from observe to the known outcome of the attempt, and during the undo.
     fn holds_keys(&self) -> bool {
         let forward = match self.phase {
-            Phase::Reading | Phase::Observed | Phase::Applying { .. } | Phase::Unresolved { .. } => true,
+            Phase::Reading
+            | Phase::Observed
+            | Phase::Applying { .. }
+            | Phase::Unresolved { .. } => true,
             Phase::RetryWait { stage, .. } | Phase::Held { stage, .. } => stage == Stage::Resolve,
             Phase::Failed { .. } => false,
             Phase::Pending

@@ -1,0 +1,252 @@
+//! What people may ask for: the table of section 3.3, state by verb. The same call twice is harmless; what the state does not
+//! allow is refused with a reason and what to do instead.
+
+use crate::decide::Draft;
+use crate::event::{By, Cause, End, Event};
+use crate::ids::StepName;
+use crate::input::{OperationKind, Rejection, Verb};
+use crate::state::{Direction, Phase, PublicState, Stage, Step};
+
+type Answer = Result<(), Rejection>;
+
+fn refuse(reason: &'static str, message: String) -> Answer {
+    Err(Rejection { reason, message })
+}
+
+impl Draft<'_> {
+    pub(crate) fn asked(&mut self, verb: &Verb, by: &By) -> Answer {
+        let state = self.state.public_state();
+        if state.is_terminal() {
+            let message = format!(
+                "workflow {} has ended as {}; nothing can be asked of it any more",
+                self.state.id,
+                state.as_str()
+            );
+            return refuse("WORKFLOW_ENDED", message);
+        }
+        match verb {
+            Verb::Cancel => self.cancel(state, by),
+            Verb::Abandon => self.abandon(state, by),
+            Verb::Pause => self.pause(state, by),
+            Verb::Resume => self.resume(state, by),
+            Verb::Retry => self.retry(state, by),
+            Verb::Skip { step } => self.skip(state, step, by),
+            Verb::Approve { step, digest } => self.approve(state, step, digest, by),
+            Verb::Deny { step } => self.deny(state, step, by),
+        }
+    }
+
+    fn cancel(&mut self, state: PublicState, by: &By) -> Answer {
+        if state == PublicState::Queued
+            || (!self.state.admitted && self.state.direction == Direction::Forward)
+        {
+            self.end(End::Cancelled);
+        } else if self.state.direction == Direction::Forward {
+            if self.state.past_pivot() {
+                let message = format!(
+                    "workflow {} is past its pivot: from here the only way is forward",
+                    self.state.id
+                );
+                return refuse("PAST_PIVOT", message);
+            }
+            self.turn(Cause::Cancel, by.clone());
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self, state: PublicState, by: &By) -> Answer {
+        if state == PublicState::Queued {
+            self.end(End::Cancelled);
+        } else if self.state.abandoning.is_none() {
+            self.emit(Event::Abandoning { by: by.clone() });
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, state: PublicState, by: &By) -> Answer {
+        if state == PublicState::Stuck {
+            return refuse(
+                "USE_RETRY",
+                format!(
+                    "workflow {} is STUCK and does not move; use retry, skip or abandon",
+                    self.state.id
+                ),
+            );
+        }
+        if self.state.paused.is_none() {
+            self.emit(Event::Paused { by: by.clone() });
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, state: PublicState, by: &By) -> Answer {
+        if self.state.paused.is_some() {
+            self.emit(Event::Resumed { by: by.clone() });
+            return Ok(());
+        }
+        match state {
+            PublicState::Paused => match &self.state.parked {
+                Some(parked) => refuse(
+                    "PARKED",
+                    format!(
+                        "workflow {} is parked ({}): {}",
+                        self.state.id, parked.reason, parked.message
+                    ),
+                ),
+                None => refuse(
+                    "USE_RETRY",
+                    format!(
+                        "a step of workflow {} is held; mend the world, then use retry",
+                        self.state.id
+                    ),
+                ),
+            },
+            PublicState::Stuck => refuse(
+                "USE_RETRY",
+                format!(
+                    "workflow {} is STUCK; mend what stands in the way, then use retry",
+                    self.state.id
+                ),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn retry(&mut self, state: PublicState, by: &By) -> Answer {
+        if state == PublicState::Queued {
+            return refuse(
+                "NOT_STARTED",
+                format!("workflow {} is queued: there is nothing to try again yet", self.state.id),
+            );
+        }
+        let names: Vec<StepName> = self
+            .state
+            .steps
+            .iter()
+            .filter(|step| step.is_retryable())
+            .map(|step| step.spec.name.clone())
+            .collect();
+        for step in names {
+            self.emit(Event::RetryAsked { step, by: by.clone() });
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, state: PublicState, name: &StepName, by: &By) -> Answer {
+        let index = self.find(name)?;
+        let step = self.step(index);
+        let waits = matches!(step.phase, Phase::RetryWait { stage, .. } | Phase::Held { stage, .. } if stage != Stage::Resolve);
+        let stuck = step.is_stuck() && !step.in_doubt();
+        let kind = match state {
+            PublicState::Running | PublicState::AwaitingApproval | PublicState::Paused if waits => {
+                OperationKind::Observe
+            }
+            PublicState::Stuck if stuck => OperationKind::VerifyGone,
+            PublicState::Stuck
+            | PublicState::Running
+            | PublicState::AwaitingApproval
+            | PublicState::Paused => {
+                let message = format!(
+                    "step {name} neither waits to be retried, nor is held or stuck: there is nothing to skip"
+                );
+                return refuse("STEP_NOT_SKIPPABLE", message);
+            }
+            _ => {
+                return refuse(
+                    "NOT_IN_THIS_STATE",
+                    format!(
+                        "no step of workflow {} can be skipped while it is {}",
+                        self.state.id,
+                        state.as_str()
+                    ),
+                );
+            }
+        };
+        if kind == OperationKind::Observe && step.spec.kind != crate::StepKind::Action {
+            return refuse(
+                "STEP_NOT_SKIPPABLE",
+                format!("step {name} is a check: what it asks for must hold"),
+            );
+        }
+        self.emit(Event::SkipAsked { step: name.clone(), by: by.clone() });
+        self.operate(index, kind);
+        Ok(())
+    }
+
+    fn approve(&mut self, state: PublicState, name: &StepName, digest: &str, by: &By) -> Answer {
+        if self.gate_decided(name, true) {
+            return Ok(());
+        }
+        self.open_gate_at(state, name)?;
+        self.emit(Event::GateApproved {
+            step: name.clone(),
+            by: by.clone(),
+            digest: digest.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn deny(&mut self, state: PublicState, name: &StepName, by: &By) -> Answer {
+        if self.gate_decided(name, false) {
+            return Ok(());
+        }
+        self.open_gate_at(state, name)?;
+        self.emit(Event::GateDenied { step: name.clone(), by: by.clone() });
+        Ok(())
+    }
+
+    fn gate_decided(&self, name: &StepName, approved: bool) -> bool {
+        let Some(step) = self.state.step(name) else { return false };
+        step.spec.kind == crate::StepKind::Gate
+            && if approved { step.phase == Phase::Done } else { step.is_failed() }
+    }
+
+    fn open_gate_at(&self, state: PublicState, name: &StepName) -> Answer {
+        let index = self.find(name)?;
+        let open = matches!(self.step(index).phase, Phase::GateOpen { .. });
+        let allowed = matches!(
+            state,
+            PublicState::Running | PublicState::AwaitingApproval | PublicState::Paused
+        );
+        if open && allowed {
+            return Ok(());
+        }
+        refuse(
+            "GATE_NOT_OPEN",
+            format!(
+                "step {name} of workflow {} is no open gate while it is {}",
+                self.state.id,
+                state.as_str()
+            ),
+        )
+    }
+
+    fn find(&self, name: &StepName) -> Result<usize, Rejection> {
+        crate::apply::position(&self.state, name).ok_or_else(|| {
+            let known: Vec<&str> =
+                self.state.steps.iter().map(|step| step.spec.name.as_str()).collect();
+            Rejection {
+                reason: "UNKNOWN_STEP",
+                message: format!(
+                    "workflow {} has no step {name}; it has {}",
+                    self.state.id,
+                    known.join(", ")
+                ),
+            }
+        })
+    }
+}
+
+impl Step {
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self.phase, Phase::Failed { .. })
+    }
+
+    fn is_retryable(&self) -> bool {
+        matches!(self.phase, Phase::RetryWait { .. } | Phase::Held { .. })
+            || matches!(
+                self.undo,
+                crate::state::UndoPhase::RetryWait { .. } | crate::state::UndoPhase::Stuck { .. }
+            )
+    }
+}

@@ -1,0 +1,453 @@
+//! What is shown of a state: the public state, why it waits, what failed, what is left, and when it is due next. Derived, never stored.
+
+use crate::event::{Object, Origin, Undone};
+use crate::failure::Failure;
+use crate::ids::{StepName, Time};
+use crate::state::{
+    Direction, Left, Phase, PublicState, Stage, Step, UndoPhase, WaitingFor, Workflow,
+};
+use crate::{StepKind, event::End};
+
+impl PublicState {
+    /// `RUNNING`, …
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "QUEUED",
+            Self::Running => "RUNNING",
+            Self::AwaitingApproval => "AWAITING_APPROVAL",
+            Self::Paused => "PAUSED",
+            Self::Compensating => "COMPENSATING",
+            Self::Stuck => "STUCK",
+            Self::Quarantined => "QUARANTINED",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Rejected => "REJECTED",
+            Self::Compensated => "COMPENSATED",
+            Self::Cancelled => "CANCELLED",
+            Self::Abandoned => "ABANDONED",
+        }
+    }
+}
+
+/// The public state of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
+    /// Not begun.
+    Pending,
+    /// Waits for a key.
+    Blocked,
+    /// A check reads, or an action observes.
+    Reading,
+    /// A check looks again later.
+    Waiting,
+    /// A gate is open.
+    AwaitingApproval,
+    /// Changing the world.
+    Applying,
+    /// An answer was lost.
+    Unresolved,
+    /// The change is to hold.
+    Confirming,
+    /// A failure that may pass.
+    Retrying,
+    /// Held for the operator.
+    Held,
+    /// Failed.
+    Failed,
+    /// Passed, confirmed or approved.
+    Done,
+    /// Being undone.
+    Undoing,
+    /// An undo's failure that may pass.
+    UndoRetrying,
+    /// An undo gave up.
+    Stuck,
+    /// Undone.
+    Undone,
+    /// Left on purpose.
+    Kept,
+}
+
+impl StepState {
+    /// `CONFIRMING`, …
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Blocked => "BLOCKED",
+            Self::Reading => "READING",
+            Self::Waiting => "WAITING",
+            Self::AwaitingApproval => "AWAITING_APPROVAL",
+            Self::Applying => "APPLYING",
+            Self::Unresolved => "UNRESOLVED",
+            Self::Confirming => "CONFIRMING",
+            Self::Retrying => "RETRYING",
+            Self::Held => "HELD",
+            Self::Failed => "FAILED",
+            Self::Done => "DONE",
+            Self::Undoing => "UNDOING",
+            Self::UndoRetrying => "UNDO_RETRYING",
+            Self::Stuck => "STUCK",
+            Self::Undone => "UNDONE",
+            Self::Kept => "KEPT",
+        }
+    }
+}
+
+impl Step {
+    /// What is shown of it.
+    #[must_use]
+    pub fn public_state(&self) -> StepState {
+        match &self.undo {
+            UndoPhase::Idle => {}
+            UndoPhase::Blocked { .. } => return StepState::Blocked,
+            UndoPhase::Undoing { .. } | UndoPhase::Waiting { .. } => return StepState::Undoing,
+            UndoPhase::RetryWait { .. } => return StepState::UndoRetrying,
+            UndoPhase::Stuck { .. } => return StepState::Stuck,
+            UndoPhase::Ended(Undone::Kept { .. } | Undone::Skipped { gone: false, .. }) => {
+                return StepState::Kept;
+            }
+            UndoPhase::Ended(_) => return StepState::Undone,
+        }
+        match &self.phase {
+            Phase::Pending => StepState::Pending,
+            Phase::Blocked { .. } => StepState::Blocked,
+            Phase::Reading => StepState::Reading,
+            Phase::Waiting { .. } => StepState::Waiting,
+            Phase::GateOpen { .. } => StepState::AwaitingApproval,
+            Phase::Observed | Phase::Applying { .. } => StepState::Applying,
+            Phase::Unresolved { .. } | Phase::RetryWait { stage: Stage::Resolve, .. } => {
+                StepState::Unresolved
+            }
+            Phase::Confirming { .. } => StepState::Confirming,
+            Phase::RetryWait { .. } => StepState::Retrying,
+            Phase::Held { .. } => StepState::Held,
+            Phase::Failed { .. } => StepState::Failed,
+            Phase::Done => StepState::Done,
+        }
+    }
+
+    /// Its latest failure: of the undo, else of the way forward.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.undo {
+            UndoPhase::RetryWait { failure, .. } | UndoPhase::Stuck { failure } => {
+                return Some(failure);
+            }
+            _ => {}
+        }
+        match &self.phase {
+            Phase::RetryWait { failure, .. }
+            | Phase::Held { failure, .. }
+            | Phase::Failed { failure } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// The next moment at which it can go on by itself.
+    fn due(&self, undo: bool) -> Option<Time> {
+        let resolving = match &self.phase {
+            Phase::RetryWait { stage: Stage::Resolve, until, .. } => Some(*until),
+            _ => None,
+        };
+        if undo {
+            let own = match &self.undo {
+                UndoPhase::Waiting { until, .. } | UndoPhase::RetryWait { until, .. } => {
+                    Some(*until)
+                }
+                UndoPhase::Idle | UndoPhase::Blocked { .. } if self.in_undo_set() => {
+                    Some(self.settles_at)
+                }
+                _ => None,
+            };
+            return own.or(resolving);
+        }
+        match &self.phase {
+            Phase::Waiting { until, .. }
+            | Phase::GateOpen { until }
+            | Phase::Confirming { until, .. }
+            | Phase::RetryWait { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl Workflow {
+    /// The public state (section 3.3), first match. QUARANTINED is the store's to say: such a record can't be folded.
+    #[must_use]
+    pub fn public_state(&self) -> PublicState {
+        match self.end {
+            Some(End::Succeeded) => return PublicState::Succeeded,
+            Some(End::Rejected) => return PublicState::Rejected,
+            Some(End::Compensated) => return PublicState::Compensated,
+            Some(End::Cancelled) => return PublicState::Cancelled,
+            Some(End::Abandoned) => return PublicState::Abandoned,
+            None => {}
+        }
+        let held = self.steps.iter().any(|step| matches!(step.phase, Phase::Held { .. }));
+        let forward = self.direction == Direction::Forward;
+        if self.paused.is_some()
+            || self.parked.is_some()
+            || (forward && held && !self.anything_moves())
+        {
+            return PublicState::Paused;
+        }
+        if !self.admitted && forward {
+            return PublicState::Queued;
+        }
+        if self.steps.iter().any(Step::is_stuck) {
+            return PublicState::Stuck;
+        }
+        if !forward {
+            return PublicState::Compensating;
+        }
+        let gate = self.steps.iter().any(|step| matches!(step.phase, Phase::GateOpen { .. }));
+        if gate && !self.anything_moves() {
+            PublicState::AwaitingApproval
+        } else {
+            PublicState::Running
+        }
+    }
+
+    /// Whether some step goes on, or will by itself; an open gate does not.
+    fn anything_moves(&self) -> bool {
+        self.steps.iter().any(|step| match &step.phase {
+            Phase::Done | Phase::Held { .. } | Phase::Failed { .. } | Phase::GateOpen { .. } => {
+                false
+            }
+            Phase::Pending => step
+                .spec
+                .after
+                .iter()
+                .all(|name| self.step(name).is_some_and(|before| before.phase == Phase::Done)),
+            _ => true,
+        })
+    }
+
+    /// When the forward running time is used up.
+    #[must_use]
+    pub fn timeout_at(&self) -> Option<Time> {
+        let left = self.options.timeout_ms?.saturating_sub(self.ran_ms);
+        Some(self.running_since?.plus_ms(left))
+    }
+
+    /// When its patience in the queue ends.
+    #[must_use]
+    pub fn queue_timeout_at(&self) -> Option<Time> {
+        if self.admitted {
+            None
+        } else {
+            Some(self.started_at.plus_ms(self.options.queue_timeout_ms?))
+        }
+    }
+
+    /// The next moment after `now` at which it goes on by itself: its one durable timer. What was due before has been acted on.
+    #[must_use]
+    pub fn next_due(&self, now: Time) -> Option<Time> {
+        if self.is_ended() {
+            return None;
+        }
+        let undo = self.direction == Direction::Undo;
+        let closing = |step: &Step| step.spec.finally && self.needs_undo(step);
+        let resting = self.paused.is_some() || self.parked.is_some();
+        let steps = self
+            .steps
+            .iter()
+            .filter(|step| !resting || step.in_doubt())
+            .filter_map(|step| step.due(undo || closing(step)));
+        let own = self.timeout_at().into_iter().chain(self.queue_timeout_at());
+        steps.chain(own).filter(|due| *due > now).min()
+    }
+
+    /// The first failure, with its step.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&StepName, &Failure)> {
+        let failed = self
+            .steps
+            .iter()
+            .filter(|step| matches!(step.phase, Phase::Failed { .. } | Phase::Held { .. }));
+        let first = failed.min_by_key(|step| step.ended_at.unwrap_or(self.updated_at));
+        let stuck = || self.steps.iter().find(|step| step.is_stuck());
+        first.or_else(stuck).and_then(|step| Some((&step.spec.name, step.failure()?)))
+    }
+
+    /// What is left in the world, or possibly left, because an undo did not remove it.
+    #[must_use]
+    pub fn left(&self) -> Vec<Left> {
+        if self.direction == Direction::Forward && self.end != Some(End::Abandoned) {
+            return Vec::new();
+        }
+        let mut left = Vec::new();
+        for step in &self.steps {
+            let kept = matches!(
+                step.undo,
+                UndoPhase::Ended(Undone::Kept { .. } | Undone::Skipped { gone: false, .. })
+            );
+            if !kept && !self.needs_undo(step) {
+                continue;
+            }
+            let doubtful = step.in_doubt() || (step.effects.is_empty() && !kept);
+            let objects = step
+                .effects
+                .iter()
+                .filter(|object| object.present && object.origin != Origin::Adopted);
+            left.extend(objects.map(|object| Left {
+                step: step.spec.name.clone(),
+                object: object.clone(),
+                possibly: false,
+            }));
+            if doubtful && step.touched {
+                let object = Object {
+                    kind: step.spec.template.clone(),
+                    id: step
+                        .spec
+                        .keys
+                        .first()
+                        .map_or_else(|| step.spec.name.to_string(), ToString::to_string),
+                    origin: Origin::Created,
+                    present: true,
+                    remedy: "see the step's row in the guide for how to look for it".to_owned(),
+                    facts: serde_json::Value::Null,
+                };
+                left.push(Left { step: step.spec.name.clone(), object, possibly: true });
+            }
+        }
+        left
+    }
+
+    /// Why it does not move; none where it does, or has ended.
+    #[must_use]
+    pub fn waiting(&self) -> Option<WaitingFor> {
+        let state = self.public_state();
+        let id = self.id.as_str();
+        let commands =
+            |verbs: &[&str]| verbs.iter().map(|verb| format!("{verb} {id}")).collect::<Vec<_>>();
+        let waiting = |reason: &str,
+                       since: Time,
+                       step: Option<&Step>,
+                       on: String,
+                       next_commands: Vec<String>| {
+            Some(WaitingFor {
+                reason: reason.to_owned(),
+                since,
+                step: step.map(|step| step.spec.name.clone()),
+                on,
+                next_commands,
+            })
+        };
+        match state {
+            PublicState::Paused => {
+                if let Some((by, since)) = &self.paused {
+                    return waiting(
+                        "OPERATOR",
+                        *since,
+                        None,
+                        format!("paused by {}", by.principal),
+                        commands(&["resume", "cancel"]),
+                    );
+                }
+                if let Some(parked) = &self.parked {
+                    return waiting(
+                        &parked.reason,
+                        parked.since,
+                        None,
+                        parked.message.clone(),
+                        commands(&["get", "abandon"]),
+                    );
+                }
+                let step =
+                    self.steps.iter().find(|step| matches!(step.phase, Phase::Held { .. }))?;
+                let why = step.failure().map(|failure| failure.message.clone()).unwrap_or_default();
+                waiting("HELD", self.updated_at, Some(step), why, commands(&["retry", "cancel"]))
+            }
+            PublicState::Queued => {
+                let (key, behind) = self.queued_behind.as_ref()?;
+                waiting(
+                    "QUEUED_BEHIND",
+                    self.started_at,
+                    None,
+                    format!("{key}, held by {behind}"),
+                    vec![format!("get {behind}"), format!("cancel {id}")],
+                )
+            }
+            PublicState::Stuck => {
+                let step = self.steps.iter().find(|step| step.is_stuck())?;
+                let why = step.failure().map(|failure| failure.message.clone()).unwrap_or_default();
+                let mut next = commands(&["retry"]);
+                next.push(format!("skip {id} '{}' --reason REASON", step.spec.name));
+                next.push(format!("abandon {id} --reason REASON"));
+                waiting(
+                    "OPERATOR",
+                    step.undo_failing_since.unwrap_or(self.updated_at),
+                    Some(step),
+                    why,
+                    next,
+                )
+            }
+            PublicState::AwaitingApproval => {
+                let step =
+                    self.steps.iter().find(|step| matches!(step.phase, Phase::GateOpen { .. }))?;
+                let name = &step.spec.name;
+                let next = vec![
+                    format!("approve {id} {name}"),
+                    format!("deny {id} {name} --reason REASON"),
+                ];
+                waiting(
+                    "APPROVAL",
+                    step.started_at.unwrap_or(self.updated_at),
+                    Some(step),
+                    name.to_string(),
+                    next,
+                )
+            }
+            PublicState::Running | PublicState::Compensating => self.waiting_step(),
+            _ => None,
+        }
+    }
+
+    /// What the steps wait for, where none of them is at work.
+    fn waiting_step(&self) -> Option<WaitingFor> {
+        let busy = |step: &Step| {
+            matches!(step.phase, Phase::Reading | Phase::Applying { .. } | Phase::Unresolved { .. })
+                || step.is_undoing()
+        };
+        if self.steps.iter().any(|step| busy(step) && step.spec.kind != StepKind::Gate) {
+            return None;
+        }
+        self.steps.iter().find_map(|step| {
+            let (reason, on) = step.waits()?;
+            Some(WaitingFor {
+                reason: reason.to_owned(),
+                since: step.failing_since.or(step.started_at).unwrap_or(self.updated_at),
+                step: Some(step.spec.name.clone()),
+                on,
+                next_commands: vec![format!("describe {}", self.id)],
+            })
+        })
+    }
+}
+
+impl Step {
+    fn waits(&self) -> Option<(&'static str, String)> {
+        match (&self.undo, &self.phase) {
+            (UndoPhase::Blocked { key, behind }, _) => {
+                Some(("LOCK", format!("{key}, held by {behind}")))
+            }
+            (UndoPhase::Waiting { message, .. }, _) => Some(("TIMER", message.clone())),
+            (UndoPhase::RetryWait { failure, .. }, _) => {
+                Some(("RETRYING", failure.message.clone()))
+            }
+            (UndoPhase::Idle, Phase::Blocked { key, behind, .. }) => {
+                Some(("LOCK", format!("{key}, held by {behind}")))
+            }
+            (UndoPhase::Idle, Phase::RetryWait { failure, .. }) => {
+                Some(("RETRYING", failure.message.clone()))
+            }
+            (
+                UndoPhase::Idle,
+                Phase::Waiting { message, .. } | Phase::Confirming { message, .. },
+            ) => Some(("TIMER", message.clone())),
+            _ => None,
+        }
+    }
+}
