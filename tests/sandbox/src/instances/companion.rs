@@ -1,0 +1,127 @@
+//! Finds the programs that the sandbox starts: itself, as the one that plays instances, and the daemon. They stand
+//! beside the running program; under cargo they are built when missing or older than the sources.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{process::Command, sync::OnceCell};
+
+/// The sandbox's own program: `CAUSEWAY_SANDBOX_BIN`, the running program, or the one beside it.
+pub async fn sandbox_binary() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    FOUND
+        .get_or_try_init(|| find("causeway-sandbox", "causeway-sandbox", "CAUSEWAY_SANDBOX_BIN"))
+        .await
+        .cloned()
+}
+
+/// The daemon's program: `CAUSEWAY_DAEMON_BIN`, or the one beside the running program.
+pub async fn daemon_binary() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    FOUND
+        .get_or_try_init(|| find("causewayd", "causeway-orchestrator", "CAUSEWAY_DAEMON_BIN"))
+        .await
+        .cloned()
+}
+
+async fn find(name: &str, package: &str, variable: &str) -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os(variable) {
+        let given = PathBuf::from(given);
+        return if given.is_file() {
+            Ok(given)
+        } else {
+            Err(anyhow::anyhow!("{variable} names {}, which is no file", given.display()))
+        };
+    }
+    let running = std::env::current_exe().context("cannot tell where this program is")?;
+    if running.file_stem().is_some_and(|stem| stem == name) {
+        return Ok(running);
+    }
+    let folder = running.parent().context("this program has no folder")?;
+    let folder = if folder.ends_with("deps") || folder.ends_with("examples") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    let wanted = folder.join(name);
+    let Some(workspace) = workspace(folder) else {
+        if wanted.is_file() {
+            return Ok(wanted);
+        }
+        bail!(
+            "{} is missing: put {name} beside this program, or name it in {variable}",
+            wanted.display()
+        );
+    };
+    if !is_fresh(&wanted, &workspace) {
+        build(package, name, folder, &workspace).await?;
+    }
+    Ok(wanted)
+}
+
+/// The folder of the workspace's manifest, where this program runs under cargo or out of a target folder.
+fn workspace(folder: &Path) -> Option<PathBuf> {
+    let under_cargo =
+        std::env::var_os("CARGO").is_some() && std::env::var_os("CARGO_MANIFEST_DIR").is_some();
+    let in_target = folder.parent().is_some_and(|target| target.join("CACHEDIR.TAG").is_file());
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.ancestors().nth(2)?.to_owned();
+    ((under_cargo || in_target) && root.join("Cargo.toml").is_file()).then_some(root)
+}
+
+/// Whether no source of the workspace is newer than the program.
+fn is_fresh(program: &Path, workspace: &Path) -> bool {
+    let Ok(built) = program.metadata().and_then(|data| data.modified()) else { return false };
+    ["proto", "orchestrator", "workflows", "client", "tests/sandbox", "Cargo.toml", "Cargo.lock"]
+        .iter()
+        .all(|part| newest(&workspace.join(part)).is_none_or(|changed| changed <= built))
+}
+
+fn newest(path: &Path) -> Option<SystemTime> {
+    let data = path.metadata().ok()?;
+    if data.is_file() {
+        return data.modified().ok();
+    }
+    let entries = path.read_dir().ok()?.flatten();
+    entries
+        .filter(|entry| entry.file_name() != "target")
+        .filter_map(|entry| newest(&entry.path()))
+        .max()
+}
+
+async fn build(package: &str, name: &str, folder: &Path, workspace: &Path) -> anyhow::Result<()> {
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let target = folder.parent().context("the target folder has no parent")?;
+    eprintln!("causeway-sandbox: building {name} ({profile} profile)");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            package,
+            "--bin",
+            name,
+            "--profile",
+            profile,
+            "--target-dir",
+        ])
+        .arg(target)
+        .current_dir(workspace)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .await
+        .with_context(|| format!("cannot start cargo to build {name}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("cargo could not build {name} ({status}); its messages are above")
+    }
+}
