@@ -20,7 +20,7 @@ pub struct Position {
     pub number: u64,
 }
 
-/// A blob's name: an HMAC of its bytes, in hex, so that the name gives nothing away.
+/// A blob's name: an HMAC of its bytes, in hex, so that the name gives nothing away. See [`super::Sealer::blob_id`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobId(String);
 

@@ -11,7 +11,9 @@ pub enum Error {
     #[error("the append was refused: {0}")]
     Refused(Refusal),
     /// Another process has taken the shard over; nothing was written.
-    #[error("shard {shard} was taken over: this daemon owns epoch {epoch}, the store is at {present}; stop working on its workflows")]
+    #[error(
+        "shard {shard} was taken over: this daemon owns epoch {epoch}, the store is at {present}; stop working on its workflows"
+    )]
     Fenced {
         /// The shard.
         shard: u32,
@@ -30,8 +32,16 @@ pub enum Error {
         /// The most that is allowed.
         limit: usize,
     },
+    /// A name that can't stand in a key; nothing was written.
+    #[error("{what} is empty or contains a NUL byte")]
+    BadName {
+        /// What.
+        what: String,
+    },
     /// A row can't be trusted.
-    #[error("the row {row} is corrupt: {why}; restore it from a backup, or abandon what it belongs to")]
+    #[error(
+        "the row {row} is corrupt: {why}; restore it from a backup, or abandon what it belongs to"
+    )]
     Corrupt {
         /// Which row, in words.
         row: String,

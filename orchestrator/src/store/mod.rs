@@ -2,17 +2,36 @@
 //! together, and is on disk when it returns. Nothing is acted on, answered or streamed before that.
 //!
 //! It knows no engine type, no clock and no key: records, summaries and rows are opaque bytes, times are numbers that the
-//! caller chose, secrets arrive sealed. No type of a particular database stands in any signature.
-//! Two implementations, sled and memory, pass the one contract suite.
+//! caller chose, secrets arrive sealed (see [`seal`]). No type of a particular database stands in any signature.
+//! Two implementations, [`sled`] and [`memory`], pass the one contract suite.
 
 mod append;
+pub mod baseline;
+mod codec;
+#[cfg(test)]
+mod contract;
 mod error;
+mod failpoint;
+mod keys;
+pub mod memory;
+mod open;
+mod plan;
+mod port;
+mod rows;
+pub mod seal;
+pub mod sled;
+mod table;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use append::{Append, BlobId, ClusterRow, Condition, Fence, Hold, Join, Leave, Position, RequestRow};
+pub use self::sled::SledStore;
+pub use append::{
+    Append, BlobId, ClusterRow, Condition, Fence, Hold, Join, Leave, Position, RequestRow,
+};
 pub use error::{Error, Refusal};
+pub use memory::MemoryStore;
+pub use seal::Sealer;
 
 /// The longest single value (record, summary, cluster record, sealed value, audit row) in bytes; what is longer is a blob.
 /// The embedded database keeps rows of this size inside its log, the only place that is synced.
@@ -58,13 +77,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`Error::Corrupt`] naming the row, where one of them can't be trusted or is missing.
-    async fn records(&self, workflow: &str, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, Error>;
+    async fn records(&self, workflow: &str, from: u64, limit: usize)
+    -> Result<Vec<Vec<u8>>, Error>;
 
     /// What can still be read of a workflow with corrupt rows: numbered records, and an error for each row that can't be.
     ///
     /// # Errors
     /// [`Error::Failed`].
-    async fn readable_records(&self, workflow: &str) -> Result<(Vec<(u64, Vec<u8>)>, Vec<Error>), Error>;
+    async fn readable_records(&self, workflow: &str) -> Result<Readable, Error>;
 
     /// Up to `limit` workflows, newest start first, that were started before `before` (`None`: from the newest).
     /// The last entry's `start` is the next page's `before`.
@@ -138,9 +158,14 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Failed`].
-    async fn audit(&self, shard: u32, after: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, Error>;
+    async fn audit(
+        &self,
+        shard: u32,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Error>;
 
-    /// Puts a large value under its name (an HMAC), durable when it returns; the same one twice is harmless.
+    /// Puts a large value under its name (see [`Sealer::blob_id`]), durable when it returns; the same one twice is harmless.
     /// It is not kept for long unless an append refers to it.
     ///
     /// # Errors
@@ -187,6 +212,15 @@ pub struct Head {
     pub live: bool,
     /// The summary row, as given.
     pub summary: Vec<u8>,
+}
+
+/// What is left of a damaged workflow.
+#[derive(Debug, Clone, Default)]
+pub struct Readable {
+    /// The sound records, with their numbers.
+    pub records: Vec<(u64, Vec<u8>)>,
+    /// One for each row that can't be trusted.
+    pub errors: Vec<Error>,
 }
 
 /// One line of a list of workflows.
