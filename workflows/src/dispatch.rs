@@ -40,7 +40,11 @@ async fn run_action(action: &dyn Action, kind: OperationKind, context: &Context)
                 warnings: observed.warnings,
             }
         }
-        OperationKind::Apply => StepOutcome::Applied { output: action.apply(context).await?, confirmed: None },
+        OperationKind::Apply => {
+            let output = action.apply(context).await?;
+            let confirmed = action.holds_at_once().then(|| output.clone());
+            StepOutcome::Applied { output, confirmed }
+        }
         OperationKind::Confirm => match action.confirm(context).await? {
             Confirm::Holds(output) => StepOutcome::Confirmed { output },
             Confirm::NotYet(message) => not_yet(context, message),

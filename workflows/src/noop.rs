@@ -48,6 +48,10 @@ impl Action for Noop {
         Ok(Value::Null)
     }
 
+    fn holds_at_once(&self) -> bool {
+        true
+    }
+
     async fn resolve(&self, _context: &Context) -> Result<(Resolution, Value), Failure> {
         Ok((Resolution::NoEffect, Value::Null))
     }

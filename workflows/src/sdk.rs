@@ -295,6 +295,11 @@ pub trait Action: Send + Sync {
         Ok(Confirm::Holds(context.output.clone()))
     }
 
+    /// Whether an answered `apply` always holds: then no `confirm` follows, and both records share one append.
+    fn holds_at_once(&self) -> bool {
+        false
+    }
+
     /// Reads what became of a lost call: `Done` with the output of `apply`, `NoEffect` or `Partial`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::ids::{StepName, Time};
 use crate::input::{Decision, Input, Operation, OperationKind, Refusal, Rejection, StepOutcome};
 use crate::state::{Direction, Phase, Step, UndoPhase, Workflow};
 
-/// What follows from `input` in `state` at `now`. `refusals` are keys that could not be had when this very decision was to be
+/// What follows from `input` in `state` at `now`, and the state after it. `refusals` are keys that could not be had when this very decision was to be
 /// written before.
 ///
 /// # Errors
@@ -17,7 +17,7 @@ pub fn decide(
     input: &Input,
     now: Time,
     refusals: &[Refusal],
-) -> Result<Decision, Rejection> {
+) -> Result<(Decision, Workflow), Rejection> {
     let mut draft = Draft { state: state.clone(), now, refusals, decision: Decision::default() };
     match input {
         Input::Begin | Input::Tick => {}
@@ -37,6 +37,7 @@ pub fn decide(
                 draft.emit(Event::Parked { reason: reason.clone(), message: message.clone() });
             }
         }
+        Input::Reject(failure) => draft.reject(failure),
         Input::Unpark => {
             if draft.state.parked.is_some() && !draft.state.is_ended() {
                 draft.emit(Event::Unparked);
@@ -44,7 +45,7 @@ pub fn decide(
         }
     }
     draft.advance();
-    Ok(draft.decision)
+    Ok((draft.decision, draft.state))
 }
 
 pub(crate) struct Draft<'a> {
@@ -142,6 +143,17 @@ impl Draft<'_> {
                     "the daemon restarted while the undo was under way",
                 );
             }
+        }
+    }
+
+    /// Refused by the daemon before it was admitted: it ends as REJECTED, with the failure at its first step.
+    fn reject(&mut self, failure: &Failure) {
+        let Some(first) = self.state.steps.first().map(|step| step.spec.name.clone()) else {
+            return;
+        };
+        if !self.state.admitted && !self.state.is_ended() {
+            self.emit(Event::Failed { step: first, failure: failure.clone() });
+            self.turn(Cause::Failure, By::default());
         }
     }
 
@@ -282,7 +294,7 @@ impl Draft<'_> {
                 }
                 FailureClass::Stale if self.untouched_so_far(index) => {
                     self.emit(Event::Resolved {
-                        step: step.clone(),
+                        step,
                         resolution: Resolution::NoEffect,
                         output: serde_json::Value::Null,
                     });
@@ -367,7 +379,7 @@ impl Draft<'_> {
                 if *verdict != Verdict::Change =>
             {
                 self.emit(Event::Observed {
-                    step: step.clone(),
+                    step: self.name(index),
                     before: before.clone(),
                     verdict: Verdict::Adopted,
                     claim: None,

@@ -179,6 +179,8 @@ pub enum Input {
     },
     /// What parked it has passed.
     Unpark,
+    /// The daemon refuses a workflow that waits in the queue: it may not be admitted any more.
+    Reject(Failure),
 }
 
 /// A key that could not be had when the last decision was to be written; the decision is made again knowing it.

@@ -397,6 +397,22 @@ impl Workflow {
         holds
     }
 
+    /// The keys that it waits for; none while a person or the daemon holds it: then others pass it.
+    #[must_use]
+    pub fn wants(&self) -> BTreeSet<ResourceKey> {
+        if self.is_ended() || self.paused.is_some() || self.parked.is_some() {
+            return BTreeSet::new();
+        }
+        let own = self.queued_behind.iter().map(|(key, _)| key.clone());
+        let steps = self.steps.iter().filter_map(|step| match (&step.phase, &step.undo) {
+            (_, UndoPhase::Blocked { key, .. }) | (Phase::Blocked { key, .. }, UndoPhase::Idle) => {
+                Some(key.clone())
+            }
+            _ => None,
+        });
+        own.chain(steps).collect()
+    }
+
     /// Whether the step's undo group is at work: one tenure of all its keys, from the reading for its decision to its end.
     fn group_tenure(&self, step: &Step) -> bool {
         let Some(group) = &step.spec.undo_group else { return false };

@@ -318,90 +318,88 @@ impl Workflow {
     /// Why it does not move; none where it does, or has ended.
     #[must_use]
     pub fn waiting(&self) -> Option<WaitingFor> {
-        let state = self.public_state();
-        let id = self.id.as_str();
-        let commands =
-            |verbs: &[&str]| verbs.iter().map(|verb| format!("{verb} {id}")).collect::<Vec<_>>();
-        let waiting = |reason: &str,
-                       since: Time,
-                       step: Option<&Step>,
-                       on: String,
-                       next_commands: Vec<String>| {
-            Some(WaitingFor {
-                reason: reason.to_owned(),
-                since,
-                step: step.map(|step| step.spec.name.clone()),
-                on,
-                next_commands,
-            })
-        };
-        match state {
-            PublicState::Paused => {
-                if let Some((by, since)) = &self.paused {
-                    return waiting(
-                        "OPERATOR",
-                        *since,
-                        None,
-                        format!("paused by {}", by.principal),
-                        commands(&["resume", "cancel"]),
-                    );
-                }
-                if let Some(parked) = &self.parked {
-                    return waiting(
-                        &parked.reason,
-                        parked.since,
-                        None,
-                        parked.message.clone(),
-                        commands(&["get", "abandon"]),
-                    );
-                }
-                let step =
-                    self.steps.iter().find(|step| matches!(step.phase, Phase::Held { .. }))?;
-                let why = step.failure().map(|failure| failure.message.clone()).unwrap_or_default();
-                waiting("HELD", self.updated_at, Some(step), why, commands(&["retry", "cancel"]))
-            }
+        match self.public_state() {
+            PublicState::Paused => self.waiting_paused(),
             PublicState::Queued => {
                 let (key, behind) = self.queued_behind.as_ref()?;
-                waiting(
-                    "QUEUED_BEHIND",
-                    self.started_at,
-                    None,
-                    format!("{key}, held by {behind}"),
-                    vec![format!("get {behind}"), format!("cancel {id}")],
-                )
+                let next = vec![format!("get {behind}"), format!("cancel {}", self.id)];
+                let on = format!("{key}, held by {behind}");
+                Some(self.wait_for("QUEUED_BEHIND", (self.started_at, None), on, next))
             }
             PublicState::Stuck => {
                 let step = self.steps.iter().find(|step| step.is_stuck())?;
-                let why = step.failure().map(|failure| failure.message.clone()).unwrap_or_default();
-                let mut next = commands(&["retry"]);
-                next.push(format!("skip {id} '{}' --reason REASON", step.spec.name));
-                next.push(format!("abandon {id} --reason REASON"));
-                waiting(
-                    "OPERATOR",
-                    step.undo_failing_since.unwrap_or(self.updated_at),
-                    Some(step),
-                    why,
-                    next,
-                )
+                let mut next = self.commands(&["retry"]);
+                next.push(format!("skip {} '{}' --reason REASON", self.id, step.spec.name));
+                next.push(format!("abandon {} --reason REASON", self.id));
+                let since = step.undo_failing_since.unwrap_or(self.updated_at);
+                Some(self.wait_for("OPERATOR", (since, Some(step)), step.why(), next))
             }
             PublicState::AwaitingApproval => {
                 let step =
                     self.steps.iter().find(|step| matches!(step.phase, Phase::GateOpen { .. }))?;
                 let name = &step.spec.name;
                 let next = vec![
-                    format!("approve {id} {name}"),
-                    format!("deny {id} {name} --reason REASON"),
+                    format!("approve {} {name}", self.id),
+                    format!("deny {} {name} --reason REASON", self.id),
                 ];
-                waiting(
-                    "APPROVAL",
-                    step.started_at.unwrap_or(self.updated_at),
-                    Some(step),
-                    name.to_string(),
-                    next,
-                )
+                let since = step.started_at.unwrap_or(self.updated_at);
+                Some(self.wait_for("APPROVAL", (since, Some(step)), name.to_string(), next))
             }
             PublicState::Running | PublicState::Compensating => self.waiting_step(),
-            _ => None,
+            PublicState::Quarantined
+            | PublicState::Succeeded
+            | PublicState::Rejected
+            | PublicState::Compensated
+            | PublicState::Cancelled
+            | PublicState::Abandoned => None,
+        }
+    }
+
+    fn waiting_paused(&self) -> Option<WaitingFor> {
+        if let Some((by, since)) = &self.paused {
+            let on = format!("paused by {}", by.principal);
+            return Some(self.wait_for(
+                "OPERATOR",
+                (*since, None),
+                on,
+                self.commands(&["resume", "cancel"]),
+            ));
+        }
+        if let Some(parked) = &self.parked {
+            let next = self.commands(&["get", "abandon"]);
+            return Some(self.wait_for(
+                &parked.reason,
+                (parked.since, None),
+                parked.message.clone(),
+                next,
+            ));
+        }
+        let step = self.steps.iter().find(|step| matches!(step.phase, Phase::Held { .. }))?;
+        Some(self.wait_for(
+            "HELD",
+            (self.updated_at, Some(step)),
+            step.why(),
+            self.commands(&["retry", "cancel"]),
+        ))
+    }
+
+    fn commands(&self, verbs: &[&str]) -> Vec<String> {
+        verbs.iter().map(|verb| format!("{verb} {}", self.id)).collect()
+    }
+
+    fn wait_for(
+        &self,
+        reason: &str,
+        (since, step): (Time, Option<&Step>),
+        on: String,
+        next_commands: Vec<String>,
+    ) -> WaitingFor {
+        WaitingFor {
+            reason: reason.to_owned(),
+            since,
+            step: step.map(|step| step.spec.name.clone()),
+            on,
+            next_commands,
         }
     }
 
@@ -428,6 +426,10 @@ impl Workflow {
 }
 
 impl Step {
+    fn why(&self) -> String {
+        self.failure().map(|failure| failure.message.clone()).unwrap_or_default()
+    }
+
     fn waits(&self) -> Option<(&'static str, String)> {
         match (&self.undo, &self.phase) {
             (UndoPhase::Blocked { key, behind }, _) => {

@@ -1,0 +1,107 @@
+//! The HybridCluster record: what a finished build left, with the ledger that a teardown needs. It outlives the workflow.
+
+use causeway_engine::event::{Claim, End, Object, Origin};
+use causeway_engine::{DefinitionRef, Time, Workflow};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One object of the ledger, with what its undo needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// The step that touched it.
+    pub step: String,
+    /// The object.
+    pub object: Object,
+}
+
+/// What the undo of one step needs, months later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step.
+    pub step: String,
+    /// Its before-image; secrets in it are references.
+    pub before: Value,
+    /// Its output.
+    pub output: Value,
+    /// Its claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+}
+
+/// The record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// `metadata.name`.
+    pub name: String,
+    /// The registered cluster.
+    pub cluster_id: String,
+    /// The connection's name.
+    pub connection: String,
+    /// The workflow that built it.
+    pub workflow: String,
+    /// What it ran.
+    pub definition: DefinitionRef,
+    /// True where the build succeeded; false where it was abandoned.
+    pub complete: bool,
+    /// The input document.
+    pub spec: Value,
+    /// What was built, by the definition.
+    pub result: Value,
+    /// Everything touched or caused.
+    pub ledger: Vec<LedgerEntry>,
+    /// What each undo needs.
+    pub steps: Vec<StepRecord>,
+    /// When the build ended.
+    pub created_at: Time,
+}
+
+impl ClusterRecord {
+    /// The record of a workflow that has just ended; none where it leaves nothing.
+    #[must_use]
+    pub fn of(state: &Workflow, result: Value) -> Option<Self> {
+        let complete = match state.end {
+            Some(End::Succeeded) => true,
+            Some(End::Abandoned) => false,
+            _ => return None,
+        };
+        if state.cluster.is_empty() {
+            return None;
+        }
+        let undoable = state.steps.iter().filter(|step| step.in_undo_set());
+        let objects = state
+            .steps
+            .iter()
+            .flat_map(|step| step.effects.iter().map(move |object| (step, object)));
+        let present =
+            objects.filter(|(_, object)| object.present || object.origin == Origin::Adopted);
+        Some(Self {
+            name: state.cluster.clone(),
+            cluster_id: state
+                .lock
+                .as_ref()
+                .map(|key| key.as_str().trim_start_matches("cluster/").to_owned())
+                .unwrap_or_default(),
+            connection: state.connection.clone(),
+            workflow: state.id.to_string(),
+            definition: state.definition.clone(),
+            complete,
+            spec: (*state.input).clone(),
+            result,
+            ledger: present
+                .map(|(step, object)| LedgerEntry {
+                    step: step.spec.name.to_string(),
+                    object: object.clone(),
+                })
+                .collect(),
+            steps: undoable
+                .map(|step| StepRecord {
+                    step: step.spec.name.to_string(),
+                    before: step.before.clone(),
+                    output: step.output.clone(),
+                    claim: step.claim.clone(),
+                })
+                .collect(),
+            created_at: state.ended_at.unwrap_or(state.updated_at),
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Why the runtime refuses, or could not do, what it was asked. The API maps each to one status.
+
+use causeway_engine::{PublicState, Rejection};
+use causeway_workflows::spec::Violation;
+
+/// An answer that is not the wanted one.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// `workflow`, `hybrid cluster`, `definition`, `connection`.
+        what: &'static str,
+        /// Its name, as asked for.
+        name: String,
+    },
+    /// The input can't be run; nothing was done.
+    #[error("the input has {} fault(s)", .0.len())]
+    Invalid(Vec<Violation>),
+    /// The workflow's state does not allow it.
+    #[error("{}", rejection.message)]
+    Rejected {
+        /// Reason and words.
+        rejection: Rejection,
+        /// The state that does not allow it.
+        state: Option<PublicState>,
+    },
+    /// The request id was used before, for something else.
+    #[error(
+        "this request_id was used before with another {field}; use a new one for another request"
+    )]
+    RequestReused {
+        /// The field that differs.
+        field: String,
+    },
+    /// What the request had started is gone.
+    #[error(
+        "this request_id was used before, and what it had started has been deleted; use a new one"
+    )]
+    RequestExpired,
+    /// The id is taken.
+    #[error("{what} {name} exists already")]
+    AlreadyExists {
+        /// `workflow`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A record of that cluster, or of that name, exists.
+    #[error("hybrid cluster {cluster} exists already; tear it down before building it anew")]
+    ClusterExists {
+        /// The record's name.
+        cluster: String,
+    },
+    /// The workflow has changed since the caller looked.
+    #[error("the workflow has changed since: its etag is now {have}; look again, then decide")]
+    EtagMismatch {
+        /// The etag now.
+        have: String,
+    },
+    /// The daemon is stopping.
+    #[error("the daemon is shutting down; ask again in a moment")]
+    ShuttingDown,
+    /// The store does not acknowledge any more.
+    #[error("the store has failed: {0}")]
+    StoreFailed(String),
+    /// The workflow's record can't be read.
+    #[error("the record of workflow {workflow} is corrupt; it is quarantined and keeps its locks")]
+    Corrupt {
+        /// The workflow.
+        workflow: String,
+    },
+    /// A limit.
+    #[error("too many {what}: the limit is {limit}")]
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl From<crate::store::Error> for Error {
+    fn from(error: crate::store::Error) -> Self {
+        Self::StoreFailed(error.to_string())
+    }
+}

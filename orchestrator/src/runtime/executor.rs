@@ -1,0 +1,300 @@
+//! Runs operations: builds what a step sees from the state, bounds it in time, and brings back what it says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use causeway_engine::event::{Claim, Object, Undone};
+use causeway_engine::input::{Operation, OperationKind, StepOutcome};
+use causeway_engine::state::{Step, UndoPhase};
+use causeway_engine::{Failure, FailureClass, Input, Workflow};
+use causeway_workflows::sdk::{ClaimRow, Context, Effects, Facts, Vault};
+use causeway_workflows::{Template, Work, dispatch};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::Runtime;
+use super::owner::{Mail, Slot};
+
+/// Past an attempt's deadline, for the answer to come in.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What an operation came to, and what it sealed.
+struct Report {
+    outcome: StepOutcome,
+    sealed: Vec<(String, SecretString)>,
+}
+
+impl From<Failure> for Report {
+    fn from(failure: Failure) -> Self {
+        Self { outcome: StepOutcome::Failed(failure), sealed: Vec::new() }
+    }
+}
+
+impl Runtime {
+    /// Starts an operation as a task of its own.
+    pub(super) fn start_operation(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        operation: Operation,
+        state: Arc<Workflow>,
+    ) {
+        let (runtime, slot) = (self.clone(), slot.clone());
+        self.tasks.spawn(async move {
+            let permit = runtime.permits.acquire().await;
+            let report = runtime.operate(&slot, &operation, &state).await;
+            drop(permit);
+            let now = (runtime.clock)();
+            let tries =
+                state.step(&operation.step).map_or(1, |step| tries_of(step, operation.kind));
+            let retry_at =
+                now.plus_ms(causeway_workflows::timing::millis(runtime.retry.delay(tries)));
+            let park = connection_moved(&report.outcome);
+            let input = Input::Finished { operation, outcome: report.outcome, retry_at };
+            runtime.deliver(&slot, Mail { input, sealed: report.sealed, etag: None, reply: None });
+            if let Some(message) = park {
+                runtime.deliver(
+                    &slot,
+                    Input::Park { reason: "CONNECTION_MOVED".to_owned(), message }.into(),
+                );
+            }
+        });
+    }
+
+    async fn operate(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        operation: &Operation,
+        state: &Arc<Workflow>,
+    ) -> Report {
+        let Some(step) = state.step(&operation.step) else {
+            return Failure::permanent(format!(
+                "workflow {} has no step {}",
+                state.id, operation.step
+            ))
+            .into();
+        };
+        let template = match self.template(state, step) {
+            Ok(template) => template,
+            Err(failure) => return failure.into(),
+        };
+        let context = match self.context(slot, operation, state, step, template).await {
+            Ok(context) => context,
+            Err(failure) => return failure.into(),
+        };
+        if operation.kind == OperationKind::Revert
+            && let Some(row) = context.claim.as_ref().filter(|row| !row.others.is_empty())
+        {
+            let reason = format!("shared with {}", row.others.join(", "));
+            return Report {
+                outcome: StepOutcome::Reverted(Undone::Kept { reason, in_use: false }),
+                sealed: Vec::new(),
+            };
+        }
+        self.run_bounded(template, operation, context).await
+    }
+
+    /// A mutating operation that outlives its deadline has an unknown outcome; a read can be made again.
+    async fn run_bounded(
+        &self,
+        template: &Template,
+        operation: &Operation,
+        context: Context,
+    ) -> Report {
+        let now = (self.clock)();
+        let bound = match operation.deadline {
+            Some(deadline) => Duration::from_millis(deadline.ms_since(now)) + GRACE,
+            None => self.timing.attempt_deadline + GRACE,
+        };
+        let span = tracing::info_span!(
+            "step", workflow.id = %context.workflow, step = %operation.step, operation = ?operation.kind, attempt = operation.attempt
+        );
+        let work =
+            tracing::Instrument::instrument(dispatch::run(template, operation, &context), span);
+        let outcome = tokio::time::timeout(bound, work).await.unwrap_or_else(|_| {
+            let mutating = matches!(operation.kind, OperationKind::Apply | OperationKind::Revert);
+            let class = if mutating { FailureClass::Unknown } else { FailureClass::Retryable };
+            let message = format!("step {}: no answer within {bound:?}", operation.step);
+            StepOutcome::Failed(Failure::new(class, message).with_code("ATTEMPT_DEADLINE"))
+        });
+        let sealed =
+            std::mem::take(&mut *context.sealed.lock().unwrap_or_else(PoisonError::into_inner));
+        Report { outcome, sealed }
+    }
+
+    fn template(&self, state: &Workflow, step: &Step) -> Result<&Template, Failure> {
+        let known = self.definition(&state.definition.name);
+        known.and_then(|definition| definition.template(&step.spec.template)).ok_or_else(|| {
+            Failure::permanent(format!(
+                "this daemon does not know template {} of {}",
+                step.spec.template, state.definition.name
+            ))
+            .with_code("DEFINITION_UNKNOWN")
+        })
+    }
+
+    async fn context(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        operation: &Operation,
+        state: &Arc<Workflow>,
+        step: &Step,
+        template: &Template,
+    ) -> Result<Context, Failure> {
+        let connection = self.connection(&state.connection).ok_or_else(|| {
+            Failure::permanent(format!(
+                "connection {} is not configured any more",
+                state.connection
+            ))
+            .with_code("CONNECTION_MOVED")
+        })?;
+        let facts = Facts {
+            input: &state.input,
+            account_id: &connection.config.account_id,
+            key: step.spec.key.as_deref(),
+        };
+        let undoing = matches!(
+            operation.kind,
+            OperationKind::Revert | OperationKind::Decide | OperationKind::VerifyGone
+        );
+        let since = if undoing { step.undo_started_at } else { step.confirming_since };
+        Ok(Context {
+            workflow: state.id.clone(),
+            step: step.spec.name.clone(),
+            key: step.spec.key.clone(),
+            input: state.input.clone(),
+            outputs: Arc::new(state.outputs()),
+            before: step.before.clone(),
+            verdict: step.verdict,
+            output: step.output.clone(),
+            effects: step.effects.clone(),
+            claim: self.claim_row(state, step, template, &facts).await?,
+            attempt: operation.attempt,
+            token: token(state, step, operation),
+            deadline: operation.deadline,
+            since: since.unwrap_or_else(|| (self.clock)()),
+            timing: self.timing,
+            now: self.clock.clone(),
+            vault: Arc::new(StoreVault { runtime: self.clone() }),
+            recorder: Arc::new(Recorder {
+                runtime: self.clone(),
+                slot: slot.clone(),
+                step: step.spec.name.clone(),
+            }),
+            sealed: Mutex::new(Vec::new()),
+            connection,
+        })
+    }
+
+    async fn claim_row(
+        &self,
+        state: &Workflow,
+        step: &Step,
+        template: &Template,
+        facts: &Facts<'_>,
+    ) -> Result<Option<ClaimRow>, Failure> {
+        let Work::Action(action) = &template.work else { return Ok(None) };
+        let Some(key) =
+            step.claim.as_ref().map(|claim| claim.key.clone()).or_else(|| action.claim_key(facts))
+        else {
+            return Ok(None);
+        };
+        let row = self.store.claim(key.as_str()).await.map_err(|error| {
+            Failure::retryable(format!("the claim on {key} can't be read: {error}"))
+        })?;
+        let Some(row) = row else { return Ok(None) };
+        let claim: Claim = serde_json::from_slice(&row.body).map_err(|error| {
+            Failure::permanent(format!("the claim on {key} can't be read: {error}"))
+        })?;
+        let others =
+            row.claimants.into_iter().filter(|claimant| claimant != state.id.as_str()).collect();
+        Ok(Some(ClaimRow { claim, others }))
+    }
+}
+
+/// Derived from workflow, step and generation, never from time or chance: the same call keeps its token until it is known to have
+/// had no effect.
+fn token(state: &Workflow, step: &Step, operation: &Operation) -> String {
+    let text = format!("{}/{}/{}", state.id, step.spec.name, operation.generation);
+    let mut digest = hex::encode(Sha256::digest(text.as_bytes()));
+    digest.truncate(40);
+    digest
+}
+
+fn tries_of(step: &Step, kind: OperationKind) -> u32 {
+    match kind {
+        OperationKind::Revert | OperationKind::Decide | OperationKind::VerifyGone => {
+            match step.undo {
+                UndoPhase::Idle => 1,
+                _ => step.undo_attempts.max(1),
+            }
+        }
+        _ => step.attempts.max(1),
+    }
+}
+
+/// A connection that points elsewhere parks the workflow: nothing is called there.
+fn connection_moved(outcome: &StepOutcome) -> Option<String> {
+    match outcome {
+        StepOutcome::Failed(failure) if failure.code.as_deref() == Some("CONNECTION_MOVED") => {
+            Some(failure.message.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Opens sealed values from the store.
+struct StoreVault {
+    runtime: Arc<Runtime>,
+}
+
+#[async_trait]
+impl Vault for StoreVault {
+    async fn open(&self, id: &str) -> Result<SecretString, Failure> {
+        let sealed = self.runtime.store.sealed(id).await.map_err(|error| {
+            Failure::retryable(format!("a sealed value can't be read: {error}"))
+        })?;
+        let sealed = sealed.ok_or_else(|| {
+            Failure::permanent("a sealed value is missing from the store")
+                .with_code("SECRET_MISSING")
+        })?;
+        let plain = self
+            .runtime
+            .sealer
+            .open(id, &sealed)
+            .map_err(|error| Failure::permanent(error.to_string()).with_code("SEALING_KEY"))?;
+        let text = std::str::from_utf8(&plain).map_err(|_| {
+            Failure::permanent("a sealed value is no text").with_code("SEALING_KEY")
+        })?;
+        Ok(SecretString::from(text))
+    }
+}
+
+/// Journals external objects while an operation runs.
+struct Recorder {
+    runtime: Arc<Runtime>,
+    slot: Arc<Slot>,
+    step: causeway_engine::StepName,
+}
+
+#[async_trait]
+impl Effects for Recorder {
+    async fn seen(&self, object: Object) -> Result<(), Failure> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Seen { step: self.step.clone(), object };
+        self.runtime.deliver(
+            &self.slot,
+            Mail { input, sealed: Vec::new(), etag: None, reply: Some(reply) },
+        );
+        match answer.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                Err(Failure::retryable(format!("an effect could not be recorded: {error}")))
+            }
+            Err(_) => {
+                Err(Failure::retryable("the daemon is stopping: an effect could not be recorded"))
+            }
+        }
+    }
+}

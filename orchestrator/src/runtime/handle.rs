@@ -1,0 +1,231 @@
+//! What the API holds: cheap to clone, and all that callers may ask of the runtime.
+
+use std::sync::Arc;
+
+use causeway_engine::event::By;
+use causeway_engine::{Input, Record, Time, Verb, Workflow, WorkflowId};
+use causeway_workflows::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::cluster::ClusterRecord;
+use super::error::Error;
+use super::owner::Mail;
+use super::start::StartRequest;
+use super::summary::Summary;
+use super::{Runtime, codec};
+use crate::store::PAGE_MAX;
+
+/// Where a page of a list ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListToken(pub u64);
+
+/// What the daemon says of itself.
+#[derive(Debug, Clone)]
+pub struct Info {
+    /// The store's id.
+    pub store_id: String,
+    /// How often it was restored from a backup.
+    pub restore_epoch: u64,
+    /// When this process started.
+    pub started_at: Time,
+    /// Live workflows now.
+    pub live: usize,
+    /// Quarantined workflows, with why.
+    pub quarantined: Vec<(String, String)>,
+    /// Name, revision and digest of each definition.
+    pub definitions: Vec<causeway_engine::DefinitionRef>,
+}
+
+/// A handle on the runtime.
+#[derive(Clone)]
+pub struct Handle {
+    runtime: Arc<Runtime>,
+}
+
+impl Handle {
+    pub(super) fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime }
+    }
+
+    /// Starts a workflow; the same request id and input again answers the same id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::ClusterExists`], [`Error::RequestReused`] and others; nothing was done then.
+    pub async fn start(&self, request: StartRequest) -> Result<WorkflowId, Error> {
+        self.runtime.start(request).await
+    }
+
+    /// A workflow's state, live or ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`].
+    pub async fn get(&self, id: &WorkflowId) -> Result<Arc<Workflow>, Error> {
+        if let Some(slot) = self.runtime.slot(id) {
+            return Ok(slot.state());
+        }
+        if self.runtime.store.head(id.as_str()).await?.is_none() {
+            return Err(Error::NotFound { what: "workflow", name: id.to_string() });
+        }
+        self.runtime.read(id.as_str()).await.map(Arc::new).map_err(|why| {
+            tracing::error!(workflow.id = %id, why = %why, "A workflow can't be read");
+            Error::Corrupt { workflow: id.to_string() }
+        })
+    }
+
+    /// Workflows, newest first, and where the next page begins.
+    ///
+    /// # Errors
+    /// [`Error::StoreFailed`].
+    pub async fn list(
+        &self,
+        after: Option<ListToken>,
+        limit: usize,
+    ) -> Result<(Vec<Summary>, Option<ListToken>), Error> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let entries = self.runtime.store.summaries(after.map(|token| token.0), limit).await?;
+        let next = if entries.len() == limit {
+            entries.last().map(|entry| ListToken(entry.start))
+        } else {
+            None
+        };
+        let readable = entries.into_iter().filter_map(|entry| match entry.head {
+            Ok(head) => serde_json::from_slice(&head.summary).ok(),
+            Err(error) => {
+                tracing::error!(workflow.id = %entry.workflow, error = %error, "A workflow's head can't be read");
+                None
+            }
+        });
+        Ok((readable.collect(), next))
+    }
+
+    /// Records of a workflow after `after_seq` (0: from the first).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub async fn records(
+        &self,
+        id: &WorkflowId,
+        after_seq: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, Error> {
+        let store = self.runtime.store.as_ref();
+        let rows = store.records(id.as_str(), after_seq, limit.clamp(1, PAGE_MAX)).await?;
+        let mut records = Vec::with_capacity(rows.len());
+        for row in rows {
+            records.push(
+                codec::decode(&row, store)
+                    .await
+                    .map_err(|_| Error::Corrupt { workflow: id.to_string() })?,
+            );
+        }
+        Ok(records)
+    }
+
+    /// The last durable record's number of a live workflow, as it rises; none where it has ended or is unknown.
+    #[must_use]
+    pub fn subscribe(&self, id: &WorkflowId) -> Option<watch::Receiver<u64>> {
+        Some(self.runtime.slot(id)?.published.subscribe())
+    }
+
+    /// Asks something of a workflow; answers its state after that is durable.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] where its state does not allow it, [`Error::EtagMismatch`], [`Error::NotFound`].
+    pub async fn ask(
+        &self,
+        id: &WorkflowId,
+        verb: Verb,
+        by: By,
+        etag: Option<&str>,
+    ) -> Result<Arc<Workflow>, Error> {
+        let etag = match etag.filter(|etag| !etag.is_empty()) {
+            Some(text) => Some(text.parse::<u64>().unwrap_or(0)),
+            None => None,
+        };
+        let input = Input::Asked { verb, by };
+        if let Some(slot) = self.runtime.slot(id) {
+            let (reply, answer) = oneshot::channel();
+            self.runtime
+                .deliver(&slot, Mail { input, sealed: Vec::new(), etag, reply: Some(reply) });
+            return answer.await.unwrap_or(Err(Error::ShuttingDown));
+        }
+        let state = self.get(id).await?;
+        match causeway_engine::decide(&state, &input, state.updated_at, &[]) {
+            Ok(_) => Ok(state),
+            Err(rejection) => Err(Error::Rejected { rejection, state: Some(state.public_state()) }),
+        }
+    }
+
+    /// All HybridCluster records.
+    ///
+    /// # Errors
+    /// [`Error::StoreFailed`].
+    pub async fn clusters(&self) -> Result<Vec<ClusterRecord>, Error> {
+        self.runtime.cluster_records().await
+    }
+
+    /// The record of that name, or of that cluster id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn cluster(&self, name_or_id: &str) -> Result<ClusterRecord, Error> {
+        let mut records = self.clusters().await?.into_iter();
+        let found =
+            records.find(|record| record.name == name_or_id || record.cluster_id == name_or_id);
+        found.ok_or_else(|| Error::NotFound { what: "hybrid cluster", name: name_or_id.to_owned() })
+    }
+
+    /// The configured connections.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        let connections =
+            self.runtime.connections.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connections
+            .values()
+            .filter(|connection| !connection.config.name.is_empty())
+            .cloned()
+            .collect()
+    }
+
+    /// What the daemon says of itself.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let identity = self.runtime.store.identity();
+        let quarantined =
+            self.runtime.quarantined.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Info {
+            store_id: identity.store_id.clone(),
+            restore_epoch: identity.restore_epoch,
+            started_at: self.runtime.started_at,
+            live: self.runtime.slots().len(),
+            quarantined: quarantined.iter().map(|(id, why)| (id.clone(), why.clone())).collect(),
+            definitions: self
+                .runtime
+                .definitions
+                .iter()
+                .map(causeway_workflows::Definition::reference)
+                .collect(),
+        }
+    }
+}
+
+impl Runtime {
+    pub(super) async fn cluster_records(&self) -> Result<Vec<ClusterRecord>, Error> {
+        let mut records: Vec<ClusterRecord> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let rows = self.store.clusters(after.as_deref(), PAGE_MAX).await?;
+            let Some(last) = rows.last() else { return Ok(records) };
+            after = Some(last.name.clone());
+            for row in rows {
+                let record = serde_json::from_slice(&row.body);
+                records.push(record.map_err(|error| {
+                    Error::StoreFailed(format!(
+                        "the record of cluster {} can't be read: {error}",
+                        row.name
+                    ))
+                })?);
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The one owner of a workflow: inputs queue in its mailbox, and whoever finds nobody at work on them drives it until the mailbox
+//! is empty. So a workflow has one writer, and a waiting one costs no task.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use causeway_engine::event::End;
+use causeway_engine::input::{Decision, Operation, OperationKind, Refusal};
+use causeway_engine::state::Hold;
+use causeway_engine::{Event, Input, StepName, Time, Workflow, WorkflowId, decide};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{oneshot, watch};
+
+use super::cluster::ClusterRecord;
+use super::error::Error;
+use super::locks::{Order, Wanted};
+use super::summary::Summary;
+use super::{Runtime, codec};
+use crate::store::{self, Append};
+
+/// Keys that may be refused in one decision before it is given up as a fault.
+const REFUSALS_MAX: usize = 256;
+
+type Reply = oneshot::Sender<Result<Arc<Workflow>, Error>>;
+
+/// An input, with what is to be written beside it and who waits for it.
+pub(super) struct Mail {
+    pub(super) input: Input,
+    pub(super) sealed: Vec<(String, SecretString)>,
+    pub(super) etag: Option<u64>,
+    pub(super) reply: Option<Reply>,
+}
+
+impl From<Input> for Mail {
+    fn from(input: Input) -> Self {
+        Self { input, sealed: Vec::new(), etag: None, reply: None }
+    }
+}
+
+/// A live workflow.
+pub(super) struct Slot {
+    pub(super) id: WorkflowId,
+    pub(super) order: Order,
+    pub(super) published: watch::Sender<u64>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: Arc<Workflow>,
+    mailbox: VecDeque<Mail>,
+    driven: bool,
+    in_flight: HashSet<(StepName, OperationKind, u32)>,
+    rests: HashMap<(StepName, OperationKind), Time>,
+}
+
+impl Slot {
+    pub(super) fn new(state: Workflow, order: Order) -> Self {
+        let inner = Inner {
+            mailbox: VecDeque::new(),
+            driven: false,
+            in_flight: HashSet::new(),
+            rests: HashMap::new(),
+            state: Arc::new(state),
+        };
+        let (published, _) = watch::channel(inner.state.seq);
+        Self { id: inner.state.id.clone(), order, published, inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> Arc<Workflow> {
+        self.inner().state.clone()
+    }
+
+    /// Puts mail in; true where the caller must drive the workflow now.
+    pub(super) fn post(&self, mail: Mail) -> bool {
+        let mut inner = self.inner();
+        inner.mailbox.push_back(mail);
+        !std::mem::replace(&mut inner.driven, true)
+    }
+
+    fn next(&self) -> Option<(Mail, Arc<Workflow>)> {
+        let mut inner = self.inner();
+        match inner.mailbox.pop_front() {
+            Some(mail) => {
+                if let Input::Finished { operation, .. } = &mail.input {
+                    inner.in_flight.remove(&(
+                        operation.step.clone(),
+                        operation.kind,
+                        operation.attempt,
+                    ));
+                }
+                Some((mail, inner.state.clone()))
+            }
+            None => {
+                inner.driven = false;
+                None
+            }
+        }
+    }
+
+    /// Whether the operation may start now: not while the same one is under way or rests. Marks it as under way.
+    fn take_off(&self, operation: &Operation, now: Time) -> bool {
+        let mut inner = self.inner();
+        let identity = (operation.step.clone(), operation.kind);
+        if inner.rests.get(&identity).is_some_and(|until| *until > now) {
+            return false;
+        }
+        inner.rests.remove(&identity);
+        inner.in_flight.insert((identity.0, identity.1, operation.attempt))
+    }
+
+    fn rest(&self, rests: Vec<(StepName, OperationKind, Time)>) {
+        let mut inner = self.inner();
+        for (step, kind, until) in rests {
+            inner.rests.insert((step, kind), until);
+        }
+    }
+
+    /// When it is to be woken: its durable timer, or the end of a rest.
+    fn wake_at(&self, now: Time) -> Option<Time> {
+        let inner = self.inner();
+        let rests = inner.rests.values().copied().filter(|until| *until > now);
+        rests.chain(inner.state.next_due(now)).min()
+    }
+}
+
+impl Runtime {
+    /// Gives the workflow an input; its owner takes it from here.
+    pub(super) fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, mail: Mail) {
+        if slot.post(mail) {
+            let (runtime, slot) = (self.clone(), slot.clone());
+            self.tasks.spawn(async move { runtime.drive(&slot).await });
+        }
+    }
+
+    /// Takes mail until there is none.
+    pub(super) async fn drive(self: &Arc<Self>, slot: &Arc<Slot>) {
+        while let Some((mail, state)) = slot.next() {
+            let reply = self.take(slot, &state, &mail).await;
+            if let Some(sender) = mail.reply {
+                // Who asked may be gone: then nobody is told.
+                drop(sender.send(reply));
+            }
+        }
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        state: &Arc<Workflow>,
+        mail: &Mail,
+    ) -> Result<Arc<Workflow>, Error> {
+        if let Some(etag) = mail.etag.filter(|etag| *etag != state.seq) {
+            tracing::debug!(workflow.id = %slot.id, etag, "Etag does not match");
+            return Err(Error::EtagMismatch { have: state.seq.to_string() });
+        }
+        let mut refusals: Vec<Refusal> = Vec::new();
+        loop {
+            let now = (self.clock)();
+            let decided = decide(state, &mail.input, now, &refusals);
+            let (decision, next) = decided.map_err(|rejection| Error::Rejected {
+                rejection,
+                state: Some(state.public_state()),
+            })?;
+            if decision.events.is_empty() {
+                self.follow(slot, decision, state, now);
+                return Ok(state.clone());
+            }
+            match self
+                .write(
+                    slot,
+                    &Transition { state, next: &next, events: &decision.events, now },
+                    mail,
+                )
+                .await
+            {
+                Ok(()) => {
+                    let next = Arc::new(next);
+                    self.publish(slot, &next, &decision.events);
+                    self.follow(slot, decision, &next, now);
+                    return Ok(next);
+                }
+                Err(Written::Refused(refusal)) if refusals.len() < REFUSALS_MAX => {
+                    refusals.push(refusal)
+                }
+                Err(Written::Refused(refusal)) => {
+                    return Err(Error::StoreFailed(format!(
+                        "key {} is refused for ever",
+                        refusal.key
+                    )));
+                }
+                Err(Written::Failed(error)) => {
+                    self.fail(&error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Makes the events durable, with everything that follows from them.
+    async fn write(
+        self: &Arc<Self>,
+        slot: &Slot,
+        step: &Transition<'_>,
+        mail: &Mail,
+    ) -> Result<(), Written> {
+        let Transition { state, next, events, now } = *step;
+        let (before, after) = (state.holds(), next.holds());
+        let acquire: Vec<Hold> = after.difference(&before).cloned().collect();
+        let release: Vec<Hold> = before.difference(&after).cloned().collect();
+        self.lock(slot, next, &acquire, &release)?;
+        let mut append = Append::new(self.fence, slot.id.as_str(), state.seq);
+        let records = causeway_engine::apply::number(state.seq, now, events.to_vec());
+        for record in &records {
+            let encoded = codec::encode(record, &self.sealer);
+            if let Some((id, bytes)) = encoded.blob {
+                self.store
+                    .put_blob(&id, bytes)
+                    .await
+                    .map_err(|error| Written::Failed(error.into()))?;
+                append.blobs.push(id);
+            }
+            append.events.push(encoded.row);
+        }
+        append.acquire = acquire.iter().map(store_hold).collect();
+        append.release = release.iter().map(store_hold).collect();
+        self.fill(&mut append, step, mail)?;
+        match self.store.append(append).await {
+            Ok(_) => {
+                let wake = self.locks().release(&slot.id, &release);
+                self.wake(wake);
+                Ok(())
+            }
+            Err(store::Error::Refused(store::Refusal::KeyHeld { key, workflow, step })) => {
+                let woken = self.locks().release(&slot.id, &acquire);
+                drop(woken);
+                let wanted = acquire.iter().find(|hold| hold.0.as_str() == key);
+                let step = wanted.map_or_else(|| step.map(StepName::new), |hold| hold.1.clone());
+                Err(Written::Refused(Refusal {
+                    step,
+                    key: key.as_str().into(),
+                    behind: workflow.as_str().into(),
+                }))
+            }
+            Err(error) => Err(Written::Failed(error.into())),
+        }
+    }
+
+    /// Takes the new holds in the table of keys.
+    fn lock(
+        &self,
+        slot: &Slot,
+        next: &Workflow,
+        acquire: &[Hold],
+        release: &[Hold],
+    ) -> Result<(), Written> {
+        if acquire.is_empty() {
+            return Ok(());
+        }
+        let group_of =
+            |name: &StepName| next.step(name).and_then(|step| step.spec.undo_group.clone());
+        let undoing = next.direction == causeway_engine::state::Direction::Undo;
+        let together = |one: &StepName, other: &StepName| {
+            undoing && group_of(one).is_some() && group_of(one) == group_of(other)
+        };
+        let wanted =
+            Wanted { workflow: &slot.id, order: slot.order, acquire, release, together: &together };
+        self.locks().acquire(&wanted).map_err(Written::Refused)
+    }
+
+    /// Everything of an append that is derived from the two states.
+    fn fill(&self, append: &mut Append, step: &Transition<'_>, mail: &Mail) -> Result<(), Written> {
+        let Transition { state, next, now, .. } = *step;
+        append.summary =
+            Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
+        append.live = !next.is_ended();
+        append.timer = next.next_due(now).map(|due| due.0);
+        let claimant = next.id.as_str();
+        let (had, has) = (state.claims(), next.claims());
+        for claim in has.iter().filter(|claim| !had.iter().any(|known| known.key == claim.key)) {
+            let body = serde_json::to_vec(claim).expect("a claim has string keys only");
+            append.join.push(store::Join {
+                key: claim.key.to_string(),
+                claimant: claimant.to_owned(),
+                body,
+            });
+        }
+        for claim in had.iter().filter(|claim| !has.iter().any(|kept| kept.key == claim.key)) {
+            append
+                .leave
+                .push(store::Leave { key: claim.key.to_string(), claimant: claimant.to_owned() });
+        }
+        for (id, secret) in &mail.sealed {
+            let sealed = self.sealer.seal(id, secret.expose_secret().as_bytes());
+            let sealed =
+                sealed.map_err(|error| Written::Failed(Error::StoreFailed(error.to_string())))?;
+            append.sealed.push((id.clone(), sealed));
+        }
+        if let Input::Asked { verb, by } = &mail.input {
+            let row = serde_json::json!({ "at": now, "workflow": claimant, "verb": format!("{verb:?}"), "by": by });
+            append.audit.push(row.to_string().into_bytes());
+        }
+        if matches!(next.end, Some(End::Succeeded | End::Abandoned)) {
+            let record = ClusterRecord::of(next, self.result_of(next));
+            if let Some(record) = record {
+                let body = serde_json::to_vec(&record).expect("a record has string keys only");
+                append.clusters.push((record.name, body));
+            }
+        }
+        Ok(())
+    }
+
+    /// A workflow that has just been written for the first time goes on from its first decision.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        decision: Decision,
+        events: &[Event],
+        now: Time,
+    ) {
+        let state = slot.state();
+        self.publish(slot, &state, events);
+        self.follow(slot, decision, &state, now);
+    }
+
+    fn publish(self: &Arc<Self>, slot: &Arc<Slot>, next: &Arc<Workflow>, events: &[Event]) {
+        slot.inner().state = next.clone();
+        self.observer.appended(next, events);
+        let wants = next.wants();
+        let wake = {
+            let mut locks = self.locks();
+            if wants.is_empty() && locks.nobody_waits() {
+                Vec::new()
+            } else {
+                locks.set_wants(&slot.id, slot.order, &wants)
+            }
+        };
+        self.wake(wake);
+        if next.is_ended() {
+            self.retire(&slot.id);
+        }
+        slot.published.send_replace(next.seq);
+    }
+
+    /// Starts what was decided, and sets the timer.
+    fn follow(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        decision: Decision,
+        state: &Arc<Workflow>,
+        now: Time,
+    ) {
+        slot.rest(decision.rests);
+        for operation in decision.operations {
+            if !self.is_draining() && slot.take_off(&operation, now) {
+                self.start_operation(slot, operation, state.clone());
+            }
+        }
+        self.timers.set(&slot.id, if state.is_ended() { None } else { slot.wake_at(now) });
+    }
+}
+
+/// From one state to the next, by these events, decided then.
+#[derive(Clone, Copy)]
+struct Transition<'a> {
+    state: &'a Workflow,
+    next: &'a Workflow,
+    events: &'a [Event],
+    now: Time,
+}
+
+enum Written {
+    Refused(Refusal),
+    Failed(Error),
+}
+
+pub(super) fn store_hold((key, step): &Hold) -> store::Hold {
+    store::Hold { key: key.to_string(), step: step.as_ref().map(ToString::to_string) }
+}

@@ -1,0 +1,308 @@
+//! Starting a workflow: checked, expanded, written with its first step's start in one append, answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_engine::event::{By, RunOptions, Started};
+use causeway_engine::input::Refusal;
+use causeway_engine::{Event, Input, Time, Workflow, WorkflowId, decide};
+use causeway_workflows::Definition;
+use causeway_workflows::spec;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::Error;
+use super::locks::Wanted;
+use super::owner::{self, Slot};
+use super::summary::Summary;
+use super::{LIVE_MAX, REQUEST_MEMORY, Runtime, codec};
+use crate::store::{self, Append, RequestRow};
+
+/// What a caller asks to be started.
+#[derive(Debug, Clone, Default)]
+pub struct StartRequest {
+    /// The caller's own id.
+    pub id: Option<WorkflowId>,
+    /// `hybrid-cluster`, `saga-10`, …
+    pub definition: String,
+    /// The canonical document; null for definitions that take none.
+    pub input: Value,
+    /// Options of the run.
+    pub options: RunOptions,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Who asks.
+    pub by: By,
+    /// Empty: none.
+    pub request_id: String,
+    /// Each field of the request as text, to name the one that differs when the request id is used again.
+    pub fingerprint: BTreeMap<String, String>,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// What is remembered of a request.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    workflow: String,
+    fingerprint: BTreeMap<String, String>,
+}
+
+impl Runtime {
+    /// Starts a workflow; the same request id and input again answers the same id.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every fault of the input, and others; nothing was done then.
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        request: StartRequest,
+    ) -> Result<WorkflowId, Error> {
+        if self.is_draining() {
+            return Err(Error::ShuttingDown);
+        }
+        if let Some(known) = self.known_request(&request).await? {
+            return Ok(known);
+        }
+        let started = self.prepare(&request).await?;
+        if self.slots().len() >= LIVE_MAX {
+            return Err(Error::TooMany { what: "live workflows", limit: LIVE_MAX });
+        }
+        let id = started.id.clone();
+        match self.write_start(started, &request).await {
+            Err(Error::AlreadyExists { .. }) if !request.request_id.is_empty() => {
+                match self.known_request(&request).await? {
+                    Some(known) => Ok(known),
+                    None => Err(Error::AlreadyExists { what: "workflow", name: id.to_string() }),
+                }
+            }
+            other => other.map(|()| id),
+        }
+    }
+
+    async fn known_request(&self, request: &StartRequest) -> Result<Option<WorkflowId>, Error> {
+        if request.request_id.is_empty() {
+            return Ok(None);
+        }
+        let Some(row) = self.store.request(&request_key(request)).await? else { return Ok(None) };
+        let known: Remembered = serde_json::from_slice(&row.body)
+            .map_err(|error| Error::StoreFailed(error.to_string()))?;
+        let mut fields = request.fingerprint.keys().chain(known.fingerprint.keys());
+        if let Some(field) =
+            fields.find(|field| request.fingerprint.get(*field) != known.fingerprint.get(*field))
+        {
+            return Err(Error::RequestReused { field: field.clone() });
+        }
+        if self.store.head(&known.workflow).await?.is_none() {
+            return Err(Error::RequestExpired);
+        }
+        Ok(Some(WorkflowId::new(known.workflow)))
+    }
+
+    /// Everything that needs no call to the outside.
+    async fn prepare(&self, request: &StartRequest) -> Result<Started, Error> {
+        let not_found = |what, name: &str| Error::NotFound { what, name: name.to_owned() };
+        let definition = self
+            .definition(&request.definition)
+            .ok_or_else(|| not_found("definition", &request.definition))?;
+        let name =
+            request.input.pointer("/spec/connection").and_then(Value::as_str).unwrap_or_default();
+        let connection = self.connection(name);
+        let input = self.checked_input(definition, &request.input, name)?;
+        let account = connection
+            .as_ref()
+            .map(|connection| connection.config.account_id.clone())
+            .unwrap_or_default();
+        let steps = definition.expand(&input, &account, &self.timing).map_err(|error| {
+            Error::Invalid(vec![violation("spec", spec::reason::OUT_OF_RANGE, error.to_string())])
+        })?;
+        let cluster =
+            input.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let lock = definition.lock(&input);
+        if let Some(lock) = &lock {
+            self.refuse_known_cluster(&cluster, lock.as_str()).await?;
+        }
+        Ok(Started {
+            id: request.id.clone().unwrap_or_else(new_id),
+            definition: definition.reference(),
+            input,
+            options: request.options.clone(),
+            labels: request.labels.clone(),
+            connection: name.to_owned(),
+            cluster,
+            lock,
+            steps,
+            by: request.by.clone(),
+            traceparent: request.traceparent.clone(),
+        })
+    }
+
+    fn checked_input(
+        &self,
+        definition: &Definition,
+        input: &Value,
+        connection: &str,
+    ) -> Result<Value, Error> {
+        if definition.cluster_id.is_none() {
+            return Ok(input.clone());
+        }
+        let connection = self.connection(connection);
+        let config = connection
+            .as_ref()
+            .filter(|found| !found.config.name.is_empty())
+            .map(|found| &found.config);
+        let mut violations = Vec::new();
+        if config.is_none() {
+            let names: Vec<String> = self.handle_names();
+            let message =
+                format!("no such connection is configured; this daemon has {}", names.join(", "));
+            violations.push(violation("spec.connection", "UNKNOWN_CONNECTION", message));
+        }
+        match spec::normalize_and_validate(input, config) {
+            Ok(normal) if violations.is_empty() => Ok(normal),
+            Ok(_) => Err(Error::Invalid(violations)),
+            Err(more) => {
+                violations.extend(more);
+                Err(Error::Invalid(violations))
+            }
+        }
+    }
+
+    fn handle_names(&self) -> Vec<String> {
+        let connections =
+            self.connections.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        connections.keys().filter(|name| !name.is_empty()).cloned().collect()
+    }
+
+    /// A build for a cluster that has a record is refused, at the start and when it leaves the queue.
+    pub(super) async fn refuse_known_cluster(&self, name: &str, lock: &str) -> Result<(), Error> {
+        let cluster_id = lock.trim_start_matches("cluster/");
+        let known = self.cluster_records().await?;
+        match known
+            .into_iter()
+            .find(|record| record.name == name || record.cluster_id == cluster_id)
+        {
+            Some(record) => Err(Error::ClusterExists { cluster: record.name }),
+            None => Ok(()),
+        }
+    }
+
+    async fn write_start(
+        self: &Arc<Self>,
+        started: Started,
+        request: &StartRequest,
+    ) -> Result<(), Error> {
+        let now = (self.clock)();
+        let order = self.next_order();
+        let begun = Workflow::begin(&started, now);
+        let mut refusals: Vec<Refusal> = Vec::new();
+        let id = begun.id.clone();
+        let fresh = || Error::AlreadyExists { what: "workflow", name: id.to_string() };
+        if self.slot(&id).is_some() {
+            return Err(fresh());
+        }
+        let (decision, next, acquire) = loop {
+            let decided = decide(&begun, &Input::Begin, now, &refusals);
+            let (decision, next) =
+                decided.map_err(|rejection| Error::Rejected { rejection, state: None })?;
+            let acquire: Vec<_> = next.holds().into_iter().collect();
+            let wanted = Wanted {
+                workflow: &id,
+                order,
+                acquire: &acquire,
+                release: &[],
+                together: &|_, _| false,
+            };
+            let taken = self.locks().acquire(&wanted);
+            match taken {
+                Ok(()) => break (decision, next, acquire),
+                Err(refusal) => refusals.push(refusal),
+            }
+        };
+        let events: Vec<Event> = std::iter::once(Event::Started(Box::new(started)))
+            .chain(decision.events.iter().cloned())
+            .collect();
+        let append = self.first_append(&next, &events, request, now).await?;
+        let slot = Arc::new(Slot::new(next, order));
+        if let Err(error) = self.store.append(append).await {
+            let woken = self.locks().release(&id, &acquire);
+            self.wake(woken);
+            return match error {
+                store::Error::Refused(
+                    store::Refusal::Version { .. } | store::Refusal::RequestKnown { .. },
+                ) => Err(fresh()),
+                store::Error::Refused(refusal) => Err(Error::StoreFailed(refusal.to_string())),
+                other => {
+                    let error = Error::from(other);
+                    self.fail(&error);
+                    Err(error)
+                }
+            };
+        }
+        self.slots().insert(id, slot.clone());
+        self.begin(&slot, decision, &events, now);
+        Ok(())
+    }
+}
+
+impl Runtime {
+    async fn first_append(
+        &self,
+        next: &Workflow,
+        events: &[Event],
+        request: &StartRequest,
+        now: Time,
+    ) -> Result<Append, Error> {
+        let id = &next.id;
+        let mut append = Append::new(self.fence, id.as_str(), 0);
+        for record in causeway_engine::apply::number(0, now, events.to_vec()) {
+            let encoded = codec::encode(&record, &self.sealer);
+            if let Some((blob, bytes)) = encoded.blob {
+                self.store.put_blob(&blob, bytes).await?;
+                append.blobs.push(blob);
+            }
+            append.events.push(encoded.row);
+        }
+        append.acquire = next.holds().iter().map(owner::store_hold).collect();
+        append.summary =
+            Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
+        append.timer = next.next_due(now).map(|due| due.0);
+        append.requests.extend(remember(request, id, now));
+        let audit = serde_json::json!({ "at": now, "workflow": id.as_str(), "verb": "Start", "by": request.by });
+        append.audit.push(audit.to_string().into_bytes());
+        Ok(append)
+    }
+}
+
+fn remember(
+    request: &StartRequest,
+    id: &WorkflowId,
+    now: causeway_engine::Time,
+) -> Option<RequestRow> {
+    if request.request_id.is_empty() {
+        return None;
+    }
+    let remembered =
+        Remembered { workflow: id.to_string(), fingerprint: request.fingerprint.clone() };
+    Some(RequestRow {
+        key: request_key(request),
+        body: serde_json::to_vec(&remembered).expect("texts always become JSON"),
+        expires_ms: now.plus_ms(causeway_workflows::timing::millis(REQUEST_MEMORY)).0,
+    })
+}
+
+fn request_key(request: &StartRequest) -> String {
+    format!("{}/{}", request.by.principal, request.request_id)
+}
+
+fn violation(path: &str, reason: &'static str, message: String) -> spec::Violation {
+    spec::Violation { path: path.to_owned(), message, reason }
+}
+
+/// `w` and 15 random base32 characters.
+fn new_id() -> WorkflowId {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let random: [u8; 15] = rand::random();
+    let text: String =
+        random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    WorkflowId::new(format!("w{text}"))
+}
