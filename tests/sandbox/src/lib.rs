@@ -2,6 +2,7 @@
 //! API server, and what happens in between. It judges the daemon, so it shares no signer, type or renderer with it.
 
 pub mod cloud;
+pub mod control;
 pub mod controllers;
 pub mod faults;
 pub mod hands;

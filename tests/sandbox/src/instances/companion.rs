@@ -2,6 +2,7 @@
 //! beside the running program; under cargo they are built when missing or older than the sources.
 
 use std::{
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -98,20 +99,16 @@ async fn build(package: &str, name: &str, folder: &Path, workspace: &Path) -> an
         Some(other) => other,
     };
     let target = folder.parent().context("the target folder has no parent")?;
-    eprintln!("causeway-sandbox: building {name} ({profile} profile)");
+    eprintln!(
+        "causeway-sandbox: building {name} ({profile} profile); the first time takes a while"
+    );
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // In tests, and wherever nobody watches, cargo's own progress is only noise.
+    let quiet = (!std::io::stderr().is_terminal()).then_some("--quiet");
     let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            package,
-            "--bin",
-            name,
-            "--profile",
-            profile,
-            "--target-dir",
-        ])
+        .arg("build")
+        .args(quiet)
+        .args(["--package", package, "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
         .current_dir(workspace)
         .stdin(std::process::Stdio::null())

@@ -1,0 +1,267 @@
+//! `run`: the whole job in one command. World up, daemon up, the cluster built over gRPC, the result shown, everything
+//! ended; and the proof whether the world is as it was before.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use causeway_proto::{
+    input,
+    v1::{
+        GetWorkflowRequest, StartWorkflowRequest, WatchWorkflowRequest, Workflow,
+        watch_workflow_response::Message, workflow::State,
+        workflow_service_client::WorkflowServiceClient,
+    },
+};
+use causeway_sandbox::{instances::companion, world::World};
+use tonic::{Code, Status, transport::Channel};
+
+use super::{WorldArgs, daemon::Daemon, progress::Progress, report, up};
+
+/// Exit code after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// How long a workflow that rests may be silent before it is taken for resting: other undos of a stuck one go on.
+const REST: Duration = Duration::from_secs(3);
+/// How often a broken stream is opened again before the daemon is taken for gone.
+const RECONNECTS_MAX: u32 = 50;
+
+/// How a run ended.
+enum End {
+    /// The workflow rests or is over.
+    Workflow(Box<Workflow>),
+    /// It never began: the input or the daemon refused.
+    Refused(u8),
+}
+
+/// Runs the input file (default: the guide's cluster, or both with two clusters).
+pub(super) async fn run(file: Option<&Path>, args: &WorldArgs) -> anyhow::Result<u8> {
+    let program = companion::daemon_binary().await?;
+    let begun = Instant::now();
+    let world = args.start().await?;
+    let before = world.settled_ledger().await?;
+    write(&world, "world-before.json", &before)?;
+    let mut daemon = Daemon::start(&program, &world).await?;
+    eprintln!(
+        "The world is up, the daemon serves {}. Files: {}",
+        world.endpoints().daemon,
+        world.folder().path().display()
+    );
+    let files = match file {
+        Some(file) => vec![file.to_owned()],
+        None => {
+            (0..usize::from(args.clusters)).map(|index| world.folder().input_file(index)).collect()
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = build_all(&world, &mut daemon, &files) => outcome,
+        signal = up::ended() => {
+            eprintln!("causeway-sandbox: interrupted; the daemon and its world end");
+            signal.map(|()| INTERRUPTED)
+        }
+    };
+    daemon.stop().await?;
+    let code = outcome?;
+    let after = world.settled_ledger().await?;
+    write(&world, "world-after.json", &after)?;
+    println!("{}", verdict(&world, &before, &after, code));
+    world.shutdown().await;
+    eprintln!("Ended after {:.1} s with exit code {code}.", begun.elapsed().as_secs_f64());
+    Ok(code)
+}
+
+/// One after the other, until one does not succeed.
+async fn build_all(world: &World, daemon: &mut Daemon, files: &[PathBuf]) -> anyhow::Result<u8> {
+    for file in files {
+        let code = build(world, daemon, file).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
+}
+
+fn write(world: &World, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = world.folder().file(name);
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn verdict(world: &World, before: &str, after: &str, code: u8) -> String {
+    let files = [world.folder().file("world-before.json"), world.folder().file("world-after.json")]
+        .map(|path: PathBuf| path.display().to_string());
+    match (before == after, code) {
+        (true, _) => {
+            format!("The world is byte for byte what it was before ({} = {}).", files[0], files[1])
+        }
+        (false, 0) => format!("What was built is the difference of {} and {}.", files[0], files[1]),
+        (false, _) => {
+            format!("The world is NOT what it was before: compare {} with {}.", files[0], files[1])
+        }
+    }
+}
+
+async fn build(world: &World, daemon: &mut Daemon, file: &Path) -> anyhow::Result<u8> {
+    let mut client = WorkflowServiceClient::connect(world.endpoints().daemon.clone())
+        .await
+        .context("cannot connect to the daemon")?;
+    let end = tokio::select! {
+        end = start_and_follow(&mut client, file) => end?,
+        status = daemon.ended() => bail!("the daemon ended ({}) in the middle of the run:\n{}", status?, daemon.log_tail()),
+    };
+    match end {
+        End::Refused(code) => Ok(code),
+        End::Workflow(workflow) => {
+            report::show(world, &workflow).await?;
+            Ok(exit_code(workflow.state()))
+        }
+    }
+}
+
+async fn start_and_follow(
+    client: &mut WorkflowServiceClient<Channel>,
+    file: &Path,
+) -> anyhow::Result<End> {
+    let Some(request) = read(file)? else { return Ok(End::Refused(2)) };
+    eprintln!("Starting {} (request id {})", file.display(), request.request_id);
+    let workflow = match client.start_workflow(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => {
+            report::show_refusal(&status);
+            return Ok(End::Refused(refusal_code(status.code())));
+        }
+    };
+    let mut progress = Progress::begin();
+    let followed = follow(client, &workflow.name, &mut progress).await;
+    progress.end();
+    followed.map(|workflow| End::Workflow(Box::new(workflow)))
+}
+
+/// The request of an input file; `None` where it is wrong, which has been said.
+fn read(file: &Path) -> anyhow::Result<Option<StartWorkflowRequest>> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let value: serde_json::Value = match serde_saphyr::from_str(&text) {
+        Ok(value) => value,
+        Err(error) => {
+            eprintln!("{}: {error}", file.display());
+            return Ok(None);
+        }
+    };
+    match input::decode(&value) {
+        Ok(request) => Ok(Some(StartWorkflowRequest {
+            request_id: uuid::Uuid::new_v4().to_string(),
+            ..request
+        })),
+        Err(violations) => {
+            violations.iter().for_each(|violation| eprintln!("{}: {violation}", file.display()));
+            Ok(None)
+        }
+    }
+}
+
+/// Shows the workflow's events until it rests or is over.
+async fn follow(
+    client: &mut WorkflowServiceClient<Channel>,
+    name: &str,
+    progress: &mut Progress,
+) -> anyhow::Result<Workflow> {
+    let mut cursor = String::new();
+    let mut failures = 0;
+    loop {
+        match watch_once(client, name, &mut cursor, progress).await {
+            Ok(()) => failures = 0,
+            Err(status) if failures < RECONNECTS_MAX => {
+                tracing::debug!(%status, "The watch broke off");
+                failures += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(status) => return Err(status).context("the daemon no longer answers"),
+        }
+        let known = client.get_workflow(GetWorkflowRequest { name: name.to_owned() }).await;
+        if let Ok(workflow) = known.map(tonic::Response::into_inner)
+            && (is_over(workflow.state()) || (failures == 0 && is_resting(workflow.state())))
+        {
+            return Ok(workflow);
+        }
+    }
+}
+
+/// One stream: until it ends, or the workflow has rested for a while.
+async fn watch_once(
+    client: &mut WorkflowServiceClient<Channel>,
+    name: &str,
+    cursor: &mut String,
+    progress: &mut Progress,
+) -> Result<(), Status> {
+    let request = WatchWorkflowRequest { name: name.to_owned(), cursor: cursor.clone() };
+    let mut stream = client.watch_workflow(request).await?.into_inner();
+    let mut rests = false;
+    loop {
+        let next = if rests {
+            match tokio::time::timeout(REST, stream.message()).await {
+                Ok(next) => next?,
+                Err(_silent) => return Ok(()),
+            }
+        } else {
+            stream.message().await?
+        };
+        let Some(response) = next else { return Ok(()) };
+        if !response.cursor.is_empty() {
+            *cursor = response.cursor;
+        }
+        let state = match response.message {
+            Some(Message::Event(event)) => {
+                progress.show(&event);
+                event.state()
+            }
+            Some(Message::Snapshot(workflow)) => workflow.state(),
+            Some(Message::Deleted(_)) => return Ok(()),
+            Some(Message::Heartbeat(_)) | None => continue,
+        };
+        if is_over(state) {
+            return Ok(());
+        }
+        rests = is_resting(state);
+    }
+}
+
+fn is_over(state: State) -> bool {
+    matches!(
+        state,
+        State::Succeeded
+            | State::Rejected
+            | State::Compensated
+            | State::Cancelled
+            | State::Abandoned
+    )
+}
+
+fn is_resting(state: State) -> bool {
+    matches!(state, State::Stuck | State::Paused | State::AwaitingApproval | State::Quarantined)
+}
+
+/// As the client's: one table.
+fn exit_code(state: State) -> u8 {
+    match state {
+        State::Succeeded => 0,
+        State::Rejected => 2,
+        State::Compensated => 3,
+        State::Cancelled => 4,
+        State::Stuck => 5,
+        State::Abandoned => 12,
+        State::Paused | State::AwaitingApproval | State::Quarantined => 13,
+        State::Unspecified | State::Queued | State::Running | State::Compensating => 1,
+    }
+}
+
+fn refusal_code(code: Code) -> u8 {
+    match code {
+        Code::InvalidArgument => 2,
+        Code::Unavailable => 7,
+        Code::PermissionDenied | Code::Unauthenticated => 8,
+        Code::NotFound => 9,
+        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => 10,
+        _ => 1,
+    }
+}
