@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::time::Pace;
 
 pub use boundaries::{At, Boundaries, Boundary, Passage, Side};
+pub(crate) use rule::glob;
 pub use rule::{Fault, Rule, RuleError};
 
 /// The rules in force, and the boundaries that the daemon's mutating calls pass; one of these is shared by the cloud
