@@ -44,9 +44,13 @@ const DIGEST_MIN: usize = 12;
 
 pub(crate) fn dump(state: &State, account: &Account) -> Value {
     let whole = serde_json::to_value(state).expect("the state is plain data with text keys");
-    let mut whole = prune(whole, "");
-    versions_by_role(&mut whole, state);
-    let mut names = Names::of(state, account);
+    render(whole, Names::of(state, account))
+}
+
+/// The ledger of a serialised state.
+pub(super) fn render(mut whole: Value, mut names: Names) -> Value {
+    versions_by_role(&mut whole);
+    let whole = prune(whole, "");
     names.collect_workflows(&whole);
     names.rename(whole)
 }
@@ -56,11 +60,17 @@ fn prune(value: Value, path: &str) -> Value {
         Value::Object(fields) => fields
             .into_iter()
             .map(|(key, value)| (format!("{path}/{key}"), key, value))
-            .filter(|(path, _, _)| !UNSTABLE.iter().any(|pattern| fits(pattern, path)))
+            .filter(|(path, _, _)| !is_unstable(path))
             .map(|(path, key, value)| (key, prune(value, &path)))
             .collect(),
+        Value::Array(items) => items.into_iter().map(|item| prune(item, path)).collect(),
         other => other,
     }
+}
+
+/// Whether a path is on the list.
+pub(super) fn is_unstable(path: &str) -> bool {
+    UNSTABLE.iter().any(|pattern| fits(pattern, path))
 }
 
 /// Whether a path, whose keys may hold slashes themselves, fits a pattern step by step.
@@ -76,15 +86,16 @@ fn fits(pattern: &str, path: &str) -> bool {
 }
 
 /// Versions of a policy by what they are for, as their numbers only ever rise.
-fn versions_by_role(whole: &mut Value, state: &State) {
-    for (id, policy) in &state.ram.policies {
-        let Some(versions) = whole["ram"]["policies"][id]["versions"].as_object_mut() else {
+fn versions_by_role(whole: &mut Value) {
+    let policies = whole["ram"]["policies"].as_object_mut().into_iter();
+    for policy in policies.flat_map(|policies| policies.values_mut()) {
+        let number = policy["default_version"].to_string();
+        let Some(versions) = policy["versions"].as_object_mut() else {
             continue;
         };
-        let default = versions.remove(&policy.default_version.to_string());
+        let default = versions.remove(&number);
         let others: Vec<Value> = std::mem::take(versions).into_iter().map(|(_, it)| it).collect();
-        let others = sorted(others);
-        whole["ram"]["policies"][id]["versions"] = json!({"default": default, "others": others});
+        policy["versions"] = json!({"default": default, "others": sorted(others)});
     }
 }
 
@@ -94,7 +105,8 @@ fn sorted(mut items: Vec<Value>) -> Vec<Value> {
 }
 
 /// Names for random ids.
-struct Names {
+#[derive(Clone)]
+pub(super) struct Names {
     /// Longest first, so that no id is taken for the start of another.
     ids: Vec<(String, String)>,
     /// Texts that look random and are not.
@@ -103,7 +115,7 @@ struct Names {
 }
 
 impl Names {
-    fn of(state: &State, account: &Account) -> Self {
+    pub(super) fn of(state: &State, account: &Account) -> Self {
         let mut ids = Vec::new();
         for pool in state.cs.pools.values() {
             let name = format!("{}/{}", pool.cluster_id, pool.name);
@@ -129,27 +141,29 @@ impl Names {
             Value::Array(items) => items.iter().for_each(|item| self.collect_workflows(item)),
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    if let (true, Some(id)) = (is_marker(key), value.as_str()) {
-                        self.workflows.insert(id.to_owned());
-                    }
+                    self.collect_marked(key, value);
                     self.collect_workflows(value);
                 }
-                if let (Some(key), Some(id)) = (fields.get("key"), fields.get("value"))
-                    && key.as_str().is_some_and(is_marker)
-                    && let Some(id) = id.as_str()
-                {
-                    self.workflows.insert(id.to_owned());
+                if let (Some(key), Some(id)) = (fields.get("key"), fields.get("value")) {
+                    self.collect_marked(key.as_str().unwrap_or_default(), id);
                 }
             }
             _ => {}
         }
     }
 
+    /// Takes a marker's value for a workflow, if it can be one.
+    fn collect_marked(&mut self, key: &str, value: &Value) {
+        let id = value.as_str().filter(|id| !id.is_empty() && id.chars().all(is_id_char));
+        if let (true, Some(id)) = (is_marker(key), id) {
+            self.workflows.insert(id.to_owned());
+        }
+    }
+
     fn collect_from_text(&mut self, text: &str) {
         for (at, mark) in text.match_indices("causeway:") {
             let rest = &text[at + mark.len()..];
-            let id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            let end = rest.find(|c| !id(c)).unwrap_or(rest.len());
+            let end = rest.find(|c| !is_id_char(c)).unwrap_or(rest.len());
             if end > 0 {
                 self.workflows.insert(rest[..end].to_owned());
             }
@@ -228,6 +242,11 @@ impl Names {
         }
         out
     }
+}
+
+/// What workflow ids consist of.
+fn is_id_char(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 }
 
 fn is_marker(key: &str) -> bool {
