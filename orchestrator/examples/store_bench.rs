@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
     for (writers, each) in [(1, 2000), (64, 1000), (512, 300)] {
         let path = folder.join(format!("store-bench-{}-{writers}", std::process::id()));
         let measured = measure(&path, writers, each).await?;
-        let (p50, p99) = (measured.1[measured.1.len() / 2], measured.1[measured.1.len() * 99 / 100]);
+        let (p50, p99) =
+            (measured.1[measured.1.len() / 2], measured.1[measured.1.len() * 99 / 100]);
         let rate = measured.1.len() as f64 / measured.0.as_secs_f64();
         println!("store {writers:3} writers {rate:.0}/s p50 {p50:?} p99 {p99:?}");
         std::fs::remove_dir_all(path)?;
@@ -32,7 +33,11 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(path: &Path, writers: usize, each: u64) -> anyhow::Result<(Duration, Vec<Duration>)> {
+async fn measure(
+    path: &Path,
+    writers: usize,
+    each: u64,
+) -> anyhow::Result<(Duration, Vec<Duration>)> {
     let store = Arc::new(SledStore::open(&Options::new(path))?);
     let fence = store.own(0).await?;
     let begun = Instant::now();
@@ -49,7 +54,12 @@ async fn measure(path: &Path, writers: usize, each: u64) -> anyhow::Result<(Dura
     Ok((wall, latencies))
 }
 
-async fn write(store: Arc<SledStore>, fence: Fence, workflow: String, each: u64) -> Result<Vec<Duration>, Error> {
+async fn write(
+    store: Arc<SledStore>,
+    fence: Fence,
+    workflow: String,
+    each: u64,
+) -> Result<Vec<Duration>, Error> {
     let mut latencies = Vec::new();
     for expected in 0..each {
         let mut append = Append::new(fence, workflow.clone(), expected);
