@@ -1,6 +1,11 @@
 //! The daemon: runtime, store, API and wiring.
 
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod runtime;
 pub mod store;
+pub mod telemetry;

@@ -1,3 +1,129 @@
-//! Entry point.
+//! causewayd: the command line, the process, and nothing else. What runs is put together in `app`.
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use causeway_orchestrator::{
+    app::App,
+    check,
+    config::{self, Config, Flags},
+    telemetry::{self, Journal},
+};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The daemon that builds, verifies, grows and unwinds hybrid clusters as durable sagas.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file (TOML).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address of the API; loopback only, unless authentication is configured.
+    #[arg(long, global = true, value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// Folder of the store.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// What is logged, such as `info` or `causeway_orchestrator=debug`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks configuration, store, credentials, accounts and clusters without starting; exits with 1 if something is wrong.
+    Check,
+    /// The configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Prints the effective values, and where each comes from.
+    Show,
+}
+
+fn main() -> ExitCode {
+    // Installed once per process; a second one would be the same.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("causewayd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let flags = Flags {
+        config: arguments.config,
+        listen: arguments.listen,
+        data_dir: arguments.data_dir,
+        log: arguments.log,
+    };
+    let config = config::load(&flags, &|name| std::env::var_os(name))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    match arguments.command {
+        None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
+        Some(Command::Check) => {
+            let findings = runtime.block_on(check::run(&config));
+            findings.iter().for_each(|finding| println!("{finding}"));
+            Ok(if findings.iter().any(check::Finding::is_fault) {
+                ExitCode::FAILURE
+            } else {
+                ExitCode::SUCCESS
+            })
+        }
+        Some(Command::Config { command: ConfigCommand::Show }) => {
+            print!("{}", config::show(&config));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let telemetry = telemetry::init(&config.telemetry)?;
+    let observer = Arc::new(Journal::new(telemetry.traces()));
+    let outcome = serve_until_told(config, observer).await;
+    // Sending the last spans blocks.
+    tokio::task::spawn_blocking(|| telemetry.shutdown()).await?;
+    outcome
+}
+
+/// The first SIGTERM or SIGINT stops the daemon in order, a second one at once.
+async fn serve_until_told(config: Config, observer: Arc<Journal>) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = CancellationToken::new();
+    let app = App::build(config, observer).await?;
+    let mut running = std::pin::pin!(app.run(shutdown.clone()));
+    loop {
+        tokio::select! {
+            outcome = &mut running => return outcome,
+            () = either(&mut terminate, &mut interrupt) => {
+                if shutdown.is_cancelled() {
+                    anyhow::bail!("stopped at once by a second signal; what was in flight is resolved at the next start");
+                }
+                shutdown.cancel();
+            }
+        }
+    }
+}
+
+async fn either(a: &mut Signal, b: &mut Signal) {
+    tokio::select! {
+        _ = a.recv() => {}
+        _ = b.recv() => {}
+    }
+}

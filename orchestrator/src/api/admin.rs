@@ -1,0 +1,94 @@
+//! AdminService: the daemon itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use causeway_proto::v1::{self as pb, admin_service_server::AdminService};
+use tonic::{Request, Response, Status};
+
+use super::{caller::admit, convert, server::Shared, status::Error, watch::Stream};
+use crate::{config::Role, runtime::ListToken};
+
+/// Summaries that are read at once, for counting.
+const CHUNK: usize = 1000;
+/// Most summaries that are counted: newer ones come first, and a count of millions helps nobody.
+const COUNTED_MAX: usize = 100_000;
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct Admin {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Admin {
+    async fn info(&self) -> Result<pb::ServerInfo, Error> {
+        let info = self.shared.handle.info();
+        let definitions = info.definitions.iter().map(|definition| pb::server_info::Definition {
+            name: definition.name.clone(),
+            revision: definition.revision,
+            digest: definition.digest.clone(),
+        });
+        Ok(pb::ServerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            start_time: Some(convert::time(info.started_at)),
+            store: Some(pb::server_info::Store {
+                kind: self.shared.store_kind.to_owned(),
+                id: info.store_id,
+                epoch: info.restore_epoch,
+                schema_version: crate::store::SCHEMA_VERSION,
+            }),
+            definitions: definitions.collect(),
+            workflows: self.count(info.quarantined.len()).await?,
+            authentication: self.shared.authenticator.kind().to_owned(),
+            draining: self.shared.stopping.is_cancelled(),
+            time: Some(convert::time((self.shared.clock)())),
+        })
+    }
+
+    async fn count(&self, quarantined: usize) -> Result<BTreeMap<String, u64>, Error> {
+        let mut counts = BTreeMap::new();
+        let mut after: Option<ListToken> = None;
+        for _ in 0..COUNTED_MAX / CHUNK {
+            let (summaries, next) = self.shared.handle.list(after, CHUNK).await?;
+            for summary in &summaries {
+                *counts.entry(summary.state.as_str().to_owned()).or_default() += 1;
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if quarantined > 0 {
+            counts.insert("QUARANTINED".to_owned(), quarantined as u64);
+        }
+        Ok(counts)
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    type BackupStream = Stream<pb::BackupResponse>;
+
+    async fn get_server_info(
+        &self,
+        request: Request<pb::GetServerInfoRequest>,
+    ) -> Result<Response<pb::ServerInfo>, Status> {
+        admit(&self.shared.authenticator, &request, Role::Viewer)?;
+        Ok(Response::new(self.info().await?))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<pb::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        admit(&self.shared.authenticator, &request, Role::Admin)?;
+        Err(Error::Unimplemented("Backup").into())
+    }
+
+    async fn drain(
+        &self,
+        request: Request<pb::DrainRequest>,
+    ) -> Result<Response<pb::DrainResponse>, Status> {
+        admit(&self.shared.authenticator, &request, Role::Admin)?;
+        Err(Error::Unimplemented("Drain").into())
+    }
+}

@@ -1,0 +1,149 @@
+//! HybridClusterService: the inventory.
+
+use std::sync::Arc;
+
+use causeway_proto::{
+    limits, names,
+    v1::{self as pb, hybrid_cluster_service_server::HybridClusterService},
+};
+use tonic::{Request, Response, Status};
+
+use super::{
+    caller::admit,
+    convert,
+    server::Shared,
+    status::{Error, Resource},
+    token,
+    workflows::page_size,
+};
+use crate::{config::Role, runtime};
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct Clusters {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Clusters {
+    fn viewer<T>(&self, request: Request<T>) -> Result<T, Error> {
+        admit(&self.shared.authenticator, &request, Role::Viewer)?;
+        Ok(request.into_inner())
+    }
+
+    async fn get(&self, name: &str) -> Result<pb::HybridCluster, Error> {
+        let wrong = || {
+            Error::field(
+                "name",
+                format!("{name:?} is no name; expected hybridClusters/NAME or a cluster id"),
+            )
+        };
+        let short = names::hybrid_cluster_name(name).ok_or_else(wrong)?;
+        match self.shared.handle.cluster(short).await {
+            Ok(record) => Ok(convert::hybrid_cluster(&record)),
+            Err(runtime::Error::NotFound { .. }) => {
+                Err(Error::NotFound(Resource::HybridCluster(names::hybrid_cluster(short))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn list(
+        &self,
+        request: &pb::ListHybridClustersRequest,
+    ) -> Result<pb::ListHybridClustersResponse, Error> {
+        let mut records = self.shared.handle.clusters().await?;
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<_> = records.iter().map(|record| record.name.as_str()).collect();
+        let size = page_size(request.page_size, limits::PAGE_SIZE_DEFAULT)?;
+        let (range, next_page_token) = page("hybrid-clusters", &names, size, &request.page_token)?;
+        let hybrid_clusters = records[range].iter().map(convert::hybrid_cluster).collect();
+        Ok(pb::ListHybridClustersResponse { hybrid_clusters, next_page_token })
+    }
+
+    fn connections(
+        &self,
+        request: &pb::ListConnectionsRequest,
+    ) -> Result<pb::ListConnectionsResponse, Error> {
+        let mut connections = self.shared.handle.connections();
+        connections.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        let names: Vec<_> =
+            connections.iter().map(|connection| connection.config.name.as_str()).collect();
+        let size = page_size(request.page_size, limits::PAGE_SIZE_MAX)?;
+        let (range, next_page_token) = page("connections", &names, size, &request.page_token)?;
+        let connections =
+            connections[range].iter().map(|found| convert::connection(&found.config)).collect();
+        Ok(pb::ListConnectionsResponse { connections, next_page_token })
+    }
+}
+
+/// The part of a sorted list that a page shows, and the token for the next. The token names the last one shown, so that
+/// nothing is shown twice when something is added in between.
+fn page(
+    kind: &str,
+    sorted: &[&str],
+    size: usize,
+    page_token: &str,
+) -> Result<(std::ops::Range<usize>, String), Error> {
+    let start = if page_token.is_empty() {
+        0
+    } else {
+        let last = token::decode(kind, &[], page_token).ok_or(Error::PageToken)?;
+        sorted.partition_point(|name| *name <= last.as_str())
+    };
+    let end = sorted.len().min(start + size);
+    let next = if end < sorted.len() && end > start {
+        token::encode(kind, &[], sorted[end - 1])
+    } else {
+        String::new()
+    };
+    Ok((start..end, next))
+}
+
+#[tonic::async_trait]
+impl HybridClusterService for Clusters {
+    async fn get_hybrid_cluster(
+        &self,
+        request: Request<pb::GetHybridClusterRequest>,
+    ) -> Result<Response<pb::HybridCluster>, Status> {
+        let request = self.viewer(request)?;
+        Ok(Response::new(self.get(&request.name).await?))
+    }
+
+    async fn list_hybrid_clusters(
+        &self,
+        request: Request<pb::ListHybridClustersRequest>,
+    ) -> Result<Response<pb::ListHybridClustersResponse>, Status> {
+        let request = self.viewer(request)?;
+        Ok(Response::new(self.list(&request).await?))
+    }
+
+    async fn list_connections(
+        &self,
+        request: Request<pb::ListConnectionsRequest>,
+    ) -> Result<Response<pb::ListConnectionsResponse>, Status> {
+        let request = self.viewer(request)?;
+        Ok(Response::new(self.connections(&request)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_show_everything_once() {
+        let sorted = ["a", "b", "c", "d", "e"];
+        let (mut seen, mut page_token) = (Vec::<&str>::new(), String::new());
+        loop {
+            let (range, next) = page("k", &sorted, 2, &page_token).unwrap();
+            seen.extend(&sorted[range]);
+            if next.is_empty() {
+                break;
+            }
+            page_token = next;
+        }
+        assert_eq!(seen, sorted);
+        assert!(matches!(page("other", &sorted, 2, &page_token), Err(Error::PageToken)));
+        assert_eq!(page("k", &[], 2, "").unwrap(), (0..0, String::new()));
+    }
+}

@@ -1,0 +1,287 @@
+//! Requests that start a workflow: their form is checked here, their meaning by the runtime; then they become what the
+//! runtime takes.
+
+use std::collections::BTreeMap;
+
+use causeway_engine::{
+    WorkflowId,
+    event::{OnFailure, RunOptions},
+};
+use causeway_proto::{
+    input::{API_VERSION, HYBRID_CLUSTER, NOOP},
+    json::{self, Violation},
+    limits::{self, NOOP_STEPS, REASON_BYTES_MAX, REQUEST_ID_LEN_MAX},
+    names,
+    v1::{self as pb, start_workflow_request::Spec},
+};
+use prost::{Message, Name};
+use sha2::{Digest as _, Sha256};
+
+use super::status::Error;
+use crate::runtime::StartRequest;
+
+/// How long a workflow waits in the queue, unless the request says otherwise: 24 h.
+const QUEUE_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
+/// How long a gate stays open, unless the request says otherwise: 24 h.
+const GATE_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
+/// The gate that `run.gates.spend` is about.
+const SPEND_GATE: &str = "approve-spend";
+
+/// What the runtime is asked to start; who asks is added by the caller.
+pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, Error> {
+    let mut violations = Vec::new();
+    check_ids(request, &mut violations);
+    violations
+        .extend(limits::check(&pb::StartWorkflowRequest { spec: None, ..request.clone() }, ""));
+    let run = request.run.unwrap_or_default();
+    let options = options(&run, &mut violations);
+    let (definition, input) = match &request.spec {
+        Some(Spec::HybridCluster(spec)) => {
+            violations.extend(limits::check(spec, "spec"));
+            ("hybrid-cluster", hybrid_cluster(request, spec))
+        }
+        Some(Spec::Noop(noop)) => {
+            (self_test(noop, &mut violations), self_test_input(request, noop))
+        }
+        None => {
+            violations.push(Violation::new("spec", "is missing; give hybrid_cluster or noop"));
+            ("", serde_json::Value::Null)
+        }
+    };
+    if !violations.is_empty() {
+        return Err(Error::Invalid(violations));
+    }
+    if !request.plan_digest.is_empty() {
+        let message = "starting by a plan is not supported yet; start without it";
+        return Err(Error::NotSupportedYet(vec![Violation::new("plan_digest", message)]));
+    }
+    Ok(StartRequest {
+        id: Some(request.workflow_id.as_str()).filter(|id| !id.is_empty()).map(WorkflowId::from),
+        definition: definition.to_owned(),
+        input,
+        options,
+        labels: request.labels.clone(),
+        request_id: request.request_id.clone(),
+        fingerprint: fingerprint(request),
+        ..StartRequest::default()
+    })
+}
+
+fn check_ids(request: &pb::StartWorkflowRequest, violations: &mut Vec<Violation>) {
+    if !request.workflow_id.is_empty() && !names::is_id(&request.workflow_id) {
+        let message = format!(
+            "{:?} is no id; it has at most 40 of a-z, 0-9 and -, and no - at its ends",
+            request.workflow_id
+        );
+        violations.push(Violation::new("workflow_id", message));
+    }
+    violations.extend(request_id(&request.request_id).err());
+}
+
+/// Whether a request id may be remembered.
+pub(super) fn request_id(id: &str) -> Result<(), Violation> {
+    if id.len() <= REQUEST_ID_LEN_MAX && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let message =
+        format!("must have at most {REQUEST_ID_LEN_MAX} printable ASCII characters without blanks");
+    Err(Violation::new("request_id", message))
+}
+
+/// Whether a reason may be kept.
+pub(super) fn reason(text: &str) -> Result<(), Violation> {
+    if text.len() <= REASON_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Violation::new(
+        "reason",
+        format!("has {} bytes; at most {REASON_BYTES_MAX} are allowed", text.len()),
+    ))
+}
+
+fn self_test(noop: &pb::NoopSpec, violations: &mut Vec<Violation>) -> &'static str {
+    if noop.steps != 0 && noop.steps != NOOP_STEPS {
+        violations.push(Violation::new("spec.steps", format!("must be {NOOP_STEPS}, or left out")));
+    }
+    if noop.undo { "saga-10-undo" } else { "saga-10" }
+}
+
+/// The document as it is journaled: that of the input file.
+fn hybrid_cluster(
+    request: &pb::StartWorkflowRequest,
+    spec: &pb::HybridClusterSpec,
+) -> serde_json::Value {
+    json::encode(&pb::HybridClusterInput {
+        api_version: API_VERSION.to_owned(),
+        kind: HYBRID_CLUSTER.to_owned(),
+        metadata: request.metadata.clone(),
+        spec: Some(spec.clone()),
+        run: request.run,
+    })
+}
+
+fn self_test_input(request: &pb::StartWorkflowRequest, noop: &pb::NoopSpec) -> serde_json::Value {
+    json::encode(&pb::NoopInput {
+        api_version: API_VERSION.to_owned(),
+        kind: NOOP.to_owned(),
+        spec: Some(*noop),
+        run: request.run,
+    })
+}
+
+fn options(run: &pb::RunOptions, violations: &mut Vec<Violation>) -> RunOptions {
+    let mut gates = BTreeMap::new();
+    if let Some(spend) = run.gates.as_ref().and_then(|gates| gates.spend.as_ref()) {
+        let timeout =
+            millis("run.gates.spend.timeout", spend.timeout, violations).unwrap_or(GATE_TIMEOUT_MS);
+        if spend.required {
+            gates.insert(SPEND_GATE.to_owned(), timeout);
+        }
+    }
+    RunOptions {
+        on_failure: match run.on_failure() {
+            pb::run_options::OnFailure::Unspecified | pb::run_options::OnFailure::Compensate => {
+                OnFailure::Compensate
+            }
+            pb::run_options::OnFailure::Hold => OnFailure::Hold,
+        },
+        timeout_ms: millis("run.timeout", run.timeout, violations),
+        queue_timeout_ms: Some(
+            millis("run.queue_timeout", run.queue_timeout, violations).unwrap_or(QUEUE_TIMEOUT_MS),
+        ),
+        gates,
+    }
+}
+
+fn millis(
+    path: &str,
+    duration: Option<prost_types::Duration>,
+    violations: &mut Vec<Violation>,
+) -> Option<u64> {
+    let millis = std::time::Duration::try_from(duration?)
+        .ok()
+        .and_then(|found| u64::try_from(found.as_millis()).ok());
+    if millis.is_none_or(|millis| millis == 0) {
+        violations
+            .push(Violation::new(path, "must be more than zero; leave it out for the default"));
+    }
+    millis
+}
+
+/// Each field as a digest: enough to name the one that differs when the request id is used again, and it keeps nothing.
+fn fingerprint(request: &pb::StartWorkflowRequest) -> BTreeMap<String, String> {
+    fn digest(text: &str) -> String {
+        hex::encode(&Sha256::digest(text)[..16])
+    }
+    fn message<M: Message + Name>(message: Option<&M>) -> String {
+        message.map_or_else(String::new, |message| digest(&json::encode(message).to_string()))
+    }
+    let spec = match &request.spec {
+        Some(Spec::HybridCluster(spec)) => message(Some(spec)),
+        Some(Spec::Noop(noop)) => format!("noop {}", message(Some(noop))),
+        None => String::new(),
+    };
+    let labels =
+        serde_json::to_string(&request.labels).expect("a map of texts always becomes JSON");
+    [
+        ("spec", spec),
+        ("metadata", message(request.metadata.as_ref())),
+        ("run", message(request.run.as_ref())),
+        ("labels", digest(&labels)),
+        ("workflow_id", request.workflow_id.clone()),
+        ("plan_digest", request.plan_digest.clone()),
+    ]
+    .map(|(field, value)| (field.to_owned(), value))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noop() -> pb::StartWorkflowRequest {
+        pb::StartWorkflowRequest {
+            spec: Some(Spec::Noop(pb::NoopSpec::default())),
+            ..Default::default()
+        }
+    }
+
+    fn paths(request: &pb::StartWorkflowRequest) -> Vec<String> {
+        match start(request) {
+            Err(Error::Invalid(violations)) => {
+                violations.into_iter().map(|violation| violation.path).collect()
+            }
+            other => panic!("expected violations, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_self_test_starts_a_saga() {
+        assert_eq!(start(&noop()).unwrap().definition, "saga-10");
+        let undo = Spec::Noop(pb::NoopSpec { steps: 10, undo: true });
+        let started = start(&pb::StartWorkflowRequest { spec: Some(undo), ..noop() }).unwrap();
+        assert_eq!(started.definition, "saga-10-undo");
+        assert_eq!(started.input["kind"], "Noop");
+        assert_eq!(started.options.queue_timeout_ms, Some(QUEUE_TIMEOUT_MS));
+    }
+
+    #[test]
+    fn a_cluster_becomes_the_document_of_the_input_file() {
+        let request = pb::StartWorkflowRequest {
+            metadata: Some(pb::Metadata { name: "dc1".into(), ..Default::default() }),
+            spec: Some(Spec::HybridCluster(pb::HybridClusterSpec {
+                region: "cn-hangzhou".into(),
+                ..Default::default()
+            })),
+            run: json::decode(&serde_json::json!({
+                "on_failure": "HOLD", "timeout": "1s", "gates": {"spend": {"required": true}}
+            }))
+            .ok(),
+            ..Default::default()
+        };
+        let started = start(&request).unwrap();
+        assert_eq!(started.input.pointer("/spec/region").unwrap(), "cn-hangzhou");
+        assert_eq!(started.input["apiVersion"], "causeway/v1");
+        assert_eq!(started.options.on_failure, OnFailure::Hold);
+        assert_eq!(started.options.timeout_ms, Some(1000));
+        assert_eq!(started.options.gates[SPEND_GATE], GATE_TIMEOUT_MS);
+    }
+
+    #[test]
+    fn wrong_form_is_named_by_path() {
+        let request = pb::StartWorkflowRequest {
+            request_id: "a b".into(),
+            workflow_id: "Bad".into(),
+            labels: (0..100).map(|n| (n.to_string(), String::new())).collect(),
+            run: Some(pb::RunOptions {
+                timeout: Some(prost_types::Duration::default()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(paths(&request), ["workflow_id", "request_id", "labels", "run.timeout", "spec"]);
+        let steps = Spec::Noop(pb::NoopSpec { steps: 3, undo: false });
+        assert_eq!(
+            paths(&pb::StartWorkflowRequest { spec: Some(steps), ..noop() }),
+            ["spec.steps"]
+        );
+    }
+
+    #[test]
+    fn a_plan_digest_is_refused_for_now() {
+        let request = pb::StartWorkflowRequest { plan_digest: "d".into(), ..noop() };
+        assert!(
+            matches!(start(&request), Err(Error::NotSupportedYet(violations)) if violations[0].path == "plan_digest")
+        );
+    }
+
+    #[test]
+    fn the_fingerprint_names_what_differs() {
+        let first = start(&noop()).unwrap().fingerprint;
+        assert_eq!(first, start(&noop()).unwrap().fingerprint);
+        let labels = [("team".to_owned(), "edge".to_owned())].into();
+        let second = start(&pb::StartWorkflowRequest { labels, ..noop() }).unwrap().fingerprint;
+        let differing: Vec<_> = first.keys().filter(|key| first[*key] != second[*key]).collect();
+        assert_eq!(differing, ["labels"]);
+    }
+}

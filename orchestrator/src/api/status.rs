@@ -1,0 +1,447 @@
+//! The only map from what can go wrong to `tonic::Status`. Reasons are API: they stand in `causeway_proto::reasons`.
+
+use std::{fmt, time::Duration};
+
+use causeway_engine::{PublicState, WorkflowId};
+use causeway_proto::{
+    json::Violation,
+    names,
+    reasons::{self, DOMAIN},
+};
+use causeway_workflows::spec;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt as _};
+
+use crate::runtime;
+
+/// What a caller is told to wait where the daemon can't know better.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Most field violations that are sent; with more of them the input is another one altogether.
+const VIOLATIONS_MAX: usize = 100;
+
+const REQUEST_EXPIRED: &str = "this request was answered before, and its workflow has been deleted since; \
+                               use a new request_id to start anew";
+const CURSOR_EXPIRED: &str =
+    "the cursor is too old, or another store's; begin again without one, with a new snapshot";
+const ETAG_MISMATCH: &str =
+    "has changed since it was read; look at it again, and repeat the call with its present etag";
+const UNIMPLEMENTED: &str =
+    "is part of the contract, but this version of causewayd does not have it yet";
+const SHUTTING_DOWN: &str =
+    "the daemon is shutting down; what was accepted goes on once it is back";
+const STORE_UNAVAILABLE: &str = "the store does not answer; whether this call was written is unknown: \
+                                 repeat it with the same request_id";
+
+/// Why a call is not answered with what it asked for.
+#[derive(Debug)]
+pub enum Error {
+    /// Fields are missing or wrong.
+    Invalid(Vec<Violation>),
+    /// Fields are understood, but nothing is done with them yet.
+    NotSupportedYet(Vec<Violation>),
+    /// The page token is not ours, or another request's.
+    PageToken,
+    /// There is no such thing.
+    NotFound(Resource),
+    /// There is one already.
+    Exists(Resource),
+    /// The request id was used for another input.
+    RequestReused {
+        /// What differs.
+        field: String,
+    },
+    /// The request is known, but what it started was deleted.
+    RequestExpired,
+    /// The state does not allow it.
+    Refused {
+        /// UPPER_SNAKE.
+        reason: String,
+        /// What it is about: `workflows/w1`.
+        subject: String,
+        /// What, in which state, why, and what to do instead.
+        message: String,
+        /// The public state, where it is a workflow's.
+        state: Option<&'static str>,
+    },
+    /// The workflow has another etag by now.
+    EtagMismatch {
+        /// The workflow, `workflows/w1`.
+        name: String,
+    },
+    /// Somebody else was faster.
+    Conflict(String),
+    /// The cursor is too old, or another store's.
+    CursorExpired,
+    /// A limit is reached.
+    Full(&'static str),
+    /// The daemon is going down.
+    ShuttingDown,
+    /// The store does not answer.
+    StoreUnavailable,
+    /// A record can't be read.
+    Corrupt {
+        /// Which.
+        subject: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The contract has it, this version has not.
+    Unimplemented(&'static str),
+    /// The caller did not say truthfully who it is.
+    Unauthenticated(String),
+    /// The caller may not do this.
+    Denied(String),
+    /// A mistake of ours. The detail goes to the log only.
+    Internal(String),
+}
+
+/// A named thing of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// `workflows/{id}`
+    Workflow(String),
+    /// A step of a workflow: workflow and step.
+    Step(String, String),
+    /// `hybridClusters/{name}`
+    HybridCluster(String),
+}
+
+impl Resource {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Workflow(_) => "causeway.v1.Workflow",
+            Self::Step(..) => "causeway.v1.Step",
+            Self::HybridCluster(_) => "causeway.v1.HybridCluster",
+        }
+    }
+
+    fn not_found(&self) -> &'static str {
+        match self {
+            Self::Workflow(_) => reasons::WORKFLOW_NOT_FOUND,
+            Self::Step(..) => reasons::STEP_NOT_FOUND,
+            Self::HybridCluster(_) => reasons::HYBRID_CLUSTER_NOT_FOUND,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workflow(name) | Self::HybridCluster(name) => f.write_str(name),
+            Self::Step(workflow, step) => write!(f, "{workflow}/steps/{step}"),
+        }
+    }
+}
+
+impl From<runtime::Error> for Error {
+    fn from(error: runtime::Error) -> Self {
+        Self::of(error, &WorkflowId::from(""))
+    }
+}
+
+impl Error {
+    /// The runtime's error about a workflow, or about none (the empty id).
+    pub fn of(error: runtime::Error, id: &WorkflowId) -> Self {
+        let message = error.to_string();
+        let name = || names::workflow(id.as_str());
+        match error {
+            runtime::Error::NotFound { what: "workflow", name } => {
+                Self::NotFound(Resource::Workflow(names::workflow(&name)))
+            }
+            runtime::Error::NotFound { what: "hybrid cluster", name } => {
+                Self::NotFound(Resource::HybridCluster(names::hybrid_cluster(&name)))
+            }
+            runtime::Error::NotFound { .. } => Self::Refused {
+                reason: reasons::DEFINITION_UNKNOWN.to_owned(),
+                subject: name(),
+                message,
+                state: None,
+            },
+            runtime::Error::Invalid(violations) => Self::invalid(&violations),
+            runtime::Error::Rejected { rejection, state } => Self::Refused {
+                reason: rejection.reason.to_owned(),
+                subject: name(),
+                message: rejection.message,
+                state: state.map(PublicState::as_str),
+            },
+            runtime::Error::RequestReused { field } => Self::RequestReused { field },
+            runtime::Error::RequestExpired => Self::RequestExpired,
+            runtime::Error::AlreadyExists { name, .. } => {
+                Self::Exists(Resource::Workflow(names::workflow(&name)))
+            }
+            runtime::Error::ClusterExists { cluster } => Self::Refused {
+                reason: reasons::CLUSTER_EXISTS.to_owned(),
+                subject: names::hybrid_cluster(&cluster),
+                message,
+                state: None,
+            },
+            runtime::Error::EtagMismatch { .. } => Self::EtagMismatch { name: name() },
+            runtime::Error::ShuttingDown => Self::ShuttingDown,
+            runtime::Error::StoreFailed(why) => {
+                tracing::warn!(%why, "A call could not be answered: the store does not answer");
+                Self::StoreUnavailable
+            }
+            runtime::Error::Corrupt { workflow } => {
+                let why = "it is quarantined and keeps its locks; the daemon's log names the row"
+                    .to_owned();
+                Self::Corrupt { subject: names::workflow(&workflow), why }
+            }
+            runtime::Error::TooMany { what, .. } => Self::Full(what),
+        }
+    }
+
+    /// What the rules of the input found. Fields that are merely not built yet are told apart, unless others are wrong.
+    fn invalid(violations: &[spec::Violation]) -> Self {
+        let not_yet =
+            violations.iter().all(|violation| violation.reason == reasons::NOT_SUPPORTED_YET);
+        let violations = violations
+            .iter()
+            .map(|violation| Violation::new(&violation.path, &violation.message))
+            .collect();
+        if not_yet { Self::NotSupportedYet(violations) } else { Self::Invalid(violations) }
+    }
+
+    /// One wrong field.
+    pub fn field(path: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![Violation::new(path, message)])
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(violations) => bad_request(reasons::INVALID_FIELD, violations),
+            Error::NotSupportedYet(violations) => {
+                bad_request(reasons::NOT_SUPPORTED_YET, violations)
+            }
+            Error::PageToken => bad_request(
+                reasons::PAGE_TOKEN_INVALID,
+                vec![Violation::new(
+                    "page_token",
+                    "was not made for this request; begin again without one",
+                )],
+            ),
+            Error::NotFound(resource) => not_found(&resource),
+            Error::Exists(resource) => exists(&resource),
+            Error::RequestReused { field } => reused(&field),
+            Error::RequestExpired => {
+                plain(Code::FailedPrecondition, reasons::REQUEST_EXPIRED, REQUEST_EXPIRED)
+            }
+            Error::Refused { reason, subject, message, state } => {
+                refused(reason, subject, message, state)
+            }
+            Error::EtagMismatch { name } => {
+                plain(Code::Aborted, reasons::ETAG_MISMATCH, format!("{name} {ETAG_MISMATCH}"))
+            }
+            Error::Conflict(message) => plain(Code::Aborted, reasons::CONFLICT, message),
+            Error::CursorExpired => {
+                plain(Code::OutOfRange, reasons::CURSOR_EXPIRED, CURSOR_EXPIRED)
+            }
+            Error::Full(what) => retry(
+                Code::ResourceExhausted,
+                reasons::LIMIT_REACHED,
+                format!("the daemon's limit of {what} is reached; try again later"),
+            ),
+            Error::ShuttingDown => {
+                retry(Code::Unavailable, reasons::SHUTTING_DOWN, SHUTTING_DOWN.to_owned())
+            }
+            Error::StoreUnavailable => {
+                retry(Code::Unavailable, reasons::STORE_UNAVAILABLE, STORE_UNAVAILABLE.to_owned())
+            }
+            Error::Corrupt { subject, why } => plain(
+                Code::DataLoss,
+                reasons::RECORD_CORRUPT,
+                format!("the record of {subject} can't be read: {why}"),
+            ),
+            Error::Unimplemented(rpc) => plain(
+                Code::Unimplemented,
+                reasons::RPC_NOT_IMPLEMENTED,
+                format!("{rpc} {UNIMPLEMENTED}"),
+            ),
+            Error::Unauthenticated(why) => {
+                plain(Code::Unauthenticated, reasons::UNAUTHENTICATED, why)
+            }
+            Error::Denied(message) => {
+                plain(Code::PermissionDenied, reasons::PERMISSION_DENIED, message)
+            }
+            Error::Internal(detail) => internal(&detail),
+        }
+    }
+}
+
+fn plain(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, info(reason))
+}
+
+fn not_found(resource: &Resource) -> Status {
+    let mut details = info(resource.not_found());
+    details.set_resource_info(resource.kind(), resource.to_string(), "", "does not exist");
+    let message =
+        format!("{resource} does not exist; it may have been deleted, or belong to another daemon");
+    Status::with_error_details(Code::NotFound, message, details)
+}
+
+fn exists(resource: &Resource) -> Status {
+    let mut details = info(reasons::WORKFLOW_EXISTS);
+    details.set_resource_info(resource.kind(), resource.to_string(), "", "exists already");
+    let message = format!("{resource} exists already; choose another id, or look at what is there");
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+fn reused(field: &str) -> Status {
+    let details = with_metadata(reasons::REQUEST_ID_REUSED, &[("field", field)]);
+    let message = format!(
+        "this request_id was used before with another {field}; use a new request_id, or repeat the very same request"
+    );
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+fn bad_request(reason: &str, mut violations: Vec<Violation>) -> Status {
+    violations.truncate(VIOLATIONS_MAX);
+    let mut details = info(reason);
+    for violation in &violations {
+        details.add_bad_request_violation(&violation.path, &violation.message);
+    }
+    let lines: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    Status::with_error_details(Code::InvalidArgument, lines.join("; "), details)
+}
+
+fn refused(
+    reason: String,
+    subject: String,
+    message: String,
+    state: Option<&'static str>,
+) -> Status {
+    let metadata: Vec<_> = state.iter().map(|state| ("state", *state)).collect();
+    let mut details = with_metadata(&reason, &metadata);
+    details.set_precondition_failure(vec![PreconditionViolation::new(reason, subject, &message)]);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn retry(code: Code, reason: &str, message: String) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(code, message, details)
+}
+
+/// Answers an incident id, under which the log has the detail.
+fn internal(detail: &str) -> Status {
+    let incident = format!("{:016x}", rand::random::<u64>());
+    tracing::error!(%incident, detail, "A call failed by a mistake of causewayd");
+    let details = with_metadata(reasons::INTERNAL, &[("incident", &incident)]);
+    let message =
+        format!("causewayd made a mistake; its log has the detail under incident {incident}");
+    Status::with_error_details(Code::Internal, message, details)
+}
+
+fn info(reason: &str) -> ErrorDetails {
+    with_metadata(reason, &[])
+}
+
+fn with_metadata(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
+    let metadata: std::collections::HashMap<_, _> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(error: Error) -> (Code, String, ErrorDetails) {
+        let status = Status::from(error);
+        let details = status.get_error_details();
+        let info = details.error_info().expect("every error says why").clone();
+        assert_eq!(info.domain, DOMAIN);
+        (status.code(), info.reason, details)
+    }
+
+    #[test]
+    fn every_error_has_its_code_and_reason() {
+        let workflow = || Resource::Workflow("workflows/w1".into());
+        let refused = Error::Refused {
+            reason: "PAST_PIVOT".into(),
+            subject: "workflows/w1".into(),
+            message: "no".into(),
+            state: Some("RUNNING"),
+        };
+        let cases = [
+            (Error::field("a", "b"), Code::InvalidArgument, reasons::INVALID_FIELD),
+            (Error::NotSupportedYet(vec![]), Code::InvalidArgument, reasons::NOT_SUPPORTED_YET),
+            (Error::PageToken, Code::InvalidArgument, reasons::PAGE_TOKEN_INVALID),
+            (Error::NotFound(workflow()), Code::NotFound, reasons::WORKFLOW_NOT_FOUND),
+            (
+                Error::NotFound(Resource::HybridCluster("x".into())),
+                Code::NotFound,
+                reasons::HYBRID_CLUSTER_NOT_FOUND,
+            ),
+            (
+                Error::NotFound(Resource::Step("w".into(), "s".into())),
+                Code::NotFound,
+                reasons::STEP_NOT_FOUND,
+            ),
+            (Error::Exists(workflow()), Code::AlreadyExists, reasons::WORKFLOW_EXISTS),
+            (
+                Error::RequestReused { field: "run".into() },
+                Code::AlreadyExists,
+                reasons::REQUEST_ID_REUSED,
+            ),
+            (Error::RequestExpired, Code::FailedPrecondition, reasons::REQUEST_EXPIRED),
+            (refused, Code::FailedPrecondition, reasons::PAST_PIVOT),
+            (Error::EtagMismatch { name: "w".into() }, Code::Aborted, reasons::ETAG_MISMATCH),
+            (Error::Conflict("c".into()), Code::Aborted, reasons::CONFLICT),
+            (Error::CursorExpired, Code::OutOfRange, reasons::CURSOR_EXPIRED),
+            (Error::Full("watches"), Code::ResourceExhausted, reasons::LIMIT_REACHED),
+            (Error::ShuttingDown, Code::Unavailable, reasons::SHUTTING_DOWN),
+            (Error::StoreUnavailable, Code::Unavailable, reasons::STORE_UNAVAILABLE),
+            (
+                Error::Corrupt { subject: "w".into(), why: "x".into() },
+                Code::DataLoss,
+                reasons::RECORD_CORRUPT,
+            ),
+            (
+                Error::Unimplemented("DeleteWorkflow"),
+                Code::Unimplemented,
+                reasons::RPC_NOT_IMPLEMENTED,
+            ),
+            (
+                Error::Unauthenticated("who?".into()),
+                Code::Unauthenticated,
+                reasons::UNAUTHENTICATED,
+            ),
+            (Error::Denied("no".into()), Code::PermissionDenied, reasons::PERMISSION_DENIED),
+            (Error::Internal("secret detail".into()), Code::Internal, reasons::INTERNAL),
+        ];
+        for (error, code, reason) in cases {
+            let (found, found_reason, _) = status(error);
+            assert_eq!((found, found_reason.as_str()), (code, reason));
+        }
+    }
+
+    #[test]
+    fn details_fit_the_error() {
+        let (_, _, details) = status(Error::field("spec.vpc.id", "is missing"));
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "spec.vpc.id");
+        let (_, _, details) = status(Error::NotFound(Resource::Workflow("workflows/w1".into())));
+        assert_eq!(details.resource_info().unwrap().resource_name, "workflows/w1");
+        let (_, _, details) = status(Error::ShuttingDown);
+        assert!(details.retry_info().is_some());
+        let refused = Error::Refused {
+            reason: "WRONG_STATE".into(),
+            subject: "workflows/w1".into(),
+            message: "m".into(),
+            state: Some("STUCK"),
+        };
+        let (_, _, details) = status(refused);
+        assert_eq!(details.precondition_failure().unwrap().violations[0].subject, "workflows/w1");
+        assert_eq!(details.error_info().unwrap().metadata["state"], "STUCK");
+    }
+
+    #[test]
+    fn a_mistakes_detail_stays_in_the_log() {
+        let status = Status::from(Error::Internal("row 7 of s3cret".into()));
+        assert!(!status.message().contains("s3cret"));
+        let details = status.get_error_details();
+        assert!(status.message().contains(&details.error_info().unwrap().metadata["incident"]));
+    }
+}
