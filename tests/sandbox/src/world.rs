@@ -33,8 +33,6 @@ pub const SPEED_TO_WATCH: f64 = 20.0;
 /// As fast as is stable: a build's delays sum up to less than 3 s.
 pub const SPEED_OF_TESTS: f64 = 200.0;
 
-/// How long a node script may run in reality, and the least that it gets however fast the world is.
-const SCRIPT_LIMIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(20));
 /// How long the world may take to come to rest before its ledger is taken as it is.
 const REST_LIMIT: Duration = Duration::from_secs(10);
 /// How long the ledger must stay the same to be taken for at rest.
@@ -106,8 +104,7 @@ impl World {
             .or_else(|| temporary.as_ref().map(|temporary| temporary.path().to_owned()))
             .context("a folder")?;
         let folder = Folder::take(&path)?;
-        let script_limit = pace.scale(SCRIPT_LIMIT.0).max(SCRIPT_LIMIT.1);
-        let instances = Instances::new(instances, script_limit).await?;
+        let instances = Instances::new(instances, pace).await?;
         let cloud = Cloud::new(&seed, Arc::clone(&faults), pace);
         let hands = Arc::new(WorldHands::start(&seed, &cloud, &faults, pace, instances).await?);
         cloud.set_hands(hands.clone());

@@ -13,6 +13,7 @@ use axum::{Router, extract::State, http::HeaderMap, routing::get};
 use causeway_sandbox::{
     hands::{Boot, BootReport},
     instances::{Discovery, Instances, Mode, Reach, Registrar, Registration},
+    time::Pace,
 };
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
@@ -40,22 +41,31 @@ impl Registrar for DataCenter {
     }
 }
 
+/// A cloud that has this script in its bucket, and nothing else.
+fn cloud(script: &str) -> Router {
+    let serve = |State(script): State<String>, headers: HeaderMap| async move {
+        assert_eq!(headers["host"], "kubelet-scripts.oss-cn-hangzhou-internal.aliyuncs.com");
+        script
+    };
+    Router::new().route("/causeway/script", get(serve)).with_state(script.to_owned())
+}
+
 /// A script, run on a machine with `image_type`, and who joined.
 async fn run_on(
     image_type: &str,
     script: &str,
     limit: Duration,
 ) -> (BootReport, Vec<Registration>) {
-    let serve = |State(script): State<String>, headers: HeaderMap| async move {
-        assert_eq!(headers["host"], "kubelet-scripts.oss-cn-hangzhou-internal.aliyuncs.com");
-        script
-    };
-    let cloud = Router::new().route("/causeway/script", get(serve)).with_state(script.to_owned());
     let data_center = Arc::new(DataCenter::default());
-    let reach =
-        Reach { cloud, api_server: "192.168.0.10:6443".into(), registrar: data_center.clone() };
-    let instances =
-        Instances::new(Mode::Scripted, limit).await.expect("this machine has namespaces");
+    let reach = Reach {
+        cloud: cloud(script),
+        api_server: "192.168.0.10:6443".into(),
+        registrar: data_center.clone(),
+    };
+    let instances = Instances::new(Mode::Scripted, Pace::new(1.0))
+        .await
+        .expect("this machine has namespaces")
+        .with_limit(limit);
     let report = instances.boot(&boot(image_type), reach).await;
     let nodes = data_center.nodes.lock().expect("no test panics while it holds this").clone();
     (report, nodes)
@@ -95,6 +105,7 @@ fn boot(image_type: &str) -> Boot {
 fn joining(file: &str, flags: &str) -> String {
     format!(
         "set -eu\nmodprobe overlay\nsysctl --system >/dev/null\nswapoff -a\nsed -i '/ swap / s/^/#/' /etc/fstab\n\
+         \"$(command -v yum || command -v apt-get)\" install -y kubelet kubeadm containerd\n\
          echo 'KUBELET_EXTRA_ARGS=\"{flags}\"' > {file}\nsystemctl daemon-reload\nsystemctl enable --now containerd kubelet\n\
          kubeadm join 192.168.0.10:6443 --token {TOKEN} --discovery-token-ca-cert-hash {HASH} --node-name \"$ALIBABA_CLOUD_NODE_NAME\"\n"
     )
@@ -156,6 +167,18 @@ async fn a_wrong_script_means_no_node_and_its_output_is_kept() {
     let right = joining("/etc/sysconfig/kubelet", FLAGS);
     let cases = [
         ("echo before; false".to_owned(), "before"),
+        (
+            right.replace("install -y kubelet kubeadm", "install -y"),
+            "Unit kubelet.service not found",
+        ),
+        (
+            right.replace("install -y kubelet kubeadm", "install -y kubelet"),
+            "kubeadm: command not found",
+        ),
+        (
+            right.replace("--now containerd kubelet", "--now kubelet"),
+            "container runtime is not running",
+        ),
         ("exit 3".to_owned(), ""),
         ("no-such-program".to_owned(), "command not found"),
         (
@@ -288,6 +311,22 @@ async fn a_script_that_does_not_end_is_stopped_with_all_it_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_script_waits_at_the_pace_of_the_world() {
+    let reach = Reach {
+        cloud: cloud("sleep 1m 30; echo waited"),
+        api_server: String::new(),
+        registrar: Arc::new(DataCenter::default()),
+    };
+    let instances = Instances::new(Mode::Scripted, Pace::new(200.0))
+        .await
+        .expect("this machine has namespaces");
+    let started = Instant::now();
+    let report = instances.boot(&boot("AliyunLinux3"), reach).await;
+    assert_eq!(report.log, "waited\n");
+    assert!((Duration::from_millis(450)..Duration::from_secs(15)).contains(&started.elapsed()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_prints_without_end_is_stopped() {
     let (report, _) = run("yes 'a line that is printed again and again'").await;
     assert!(
@@ -326,7 +365,7 @@ async fn an_unscripted_node_has_what_the_variables_say() {
         registrar: data_center.clone(),
     };
     let instances =
-        Instances::new(Mode::Unscripted, Duration::from_secs(1)).await.expect("nothing is needed");
+        Instances::new(Mode::Unscripted, Pace::new(1.0)).await.expect("nothing is needed");
     let report = instances.boot(&boot("AliyunLinux3"), reach).await;
     assert!(report.ok && report.log.starts_with("UNSCRIPTED"));
     assert_eq!(data_center.nodes.lock().expect("free")[0].labels.len(), 2);

@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) variables: BTreeMap<String, String>,
     /// How long user data may run.
     pub(crate) limit: Duration,
+    /// What a second of the script's own waiting is, at the world's pace.
+    pub(crate) second: Duration,
 }
 
 /// What the helper prints at the end.
@@ -57,13 +59,13 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Most of what the helper may print: the log is shortened inside, so more is a fault of the helper.
 const ANSWER_MAX_BYTES: u64 = 4 << 20;
 
-/// Boots a machine and waits for the end of its user data.
+/// Boots a machine and waits for the end of its user data, which may run for a limit; and what a second of waiting is.
 pub(super) async fn run(
     helper: &Path,
     boot: &Boot,
     reach: Reach,
     system: System,
-    limit: Duration,
+    (limit, second): (Duration, Duration),
 ) -> anyhow::Result<BootReport> {
     let folder = tempfile::Builder::new()
         .prefix("causeway-ecs-")
@@ -82,6 +84,7 @@ pub(super) async fn run(
         script_url: boot.script_url.clone(),
         variables: boot.variables.clone(),
         limit,
+        second,
     };
     let ended = tokio::time::timeout(limit + GRACE, converse(helper, &config))
         .await

@@ -16,7 +16,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::hands::{Boot, BootReport};
+use crate::{
+    hands::{Boot, BootReport},
+    time::Pace,
+};
 
 /// What `causeway-sandbox` does before anything else: becomes a stand-in (by the name it was called with) or a stage
 /// of an instance (by a hidden subcommand). `None`: it is what it says it is. Must be called while the process has
@@ -138,16 +141,23 @@ impl System {
 pub struct Instances {
     mode: Mode,
     helper: PathBuf,
+    pace: Pace,
     limit: Duration,
     at_once: Semaphore,
 }
+
+/// How long a node script may run in reality.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
+/// The least that it gets, however fast the world is: the script's own work does not become faster.
+const SCRIPT_LIMIT_LEAST: Duration = Duration::from_secs(20);
 
 /// Machines that run their scripts at the same time; more would only slow each other down.
 const MACHINES_AT_ONCE: usize = 4;
 
 impl Instances {
-    /// Instances whose script may run for `limit`. Fails where the platform has no namespaces, naming the way out.
-    pub async fn new(mode: Mode, limit: Duration) -> anyhow::Result<Self> {
+    /// Instances whose scripts run and wait at the world's pace. Fails where the platform has no namespaces, naming the
+    /// way out.
+    pub async fn new(mode: Mode, pace: Pace) -> anyhow::Result<Self> {
         let helper = match mode {
             Mode::Unscripted => PathBuf::new(),
             Mode::Scripted => {
@@ -158,7 +168,14 @@ impl Instances {
                 helper
             }
         };
-        Ok(Self { mode, helper, limit, at_once: Semaphore::new(MACHINES_AT_ONCE) })
+        let limit = pace.scale(SCRIPT_LIMIT).max(SCRIPT_LIMIT_LEAST);
+        Ok(Self { mode, helper, pace, limit, at_once: Semaphore::new(MACHINES_AT_ONCE) })
+    }
+
+    /// The same with another limit for a script.
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Boots one instance and waits until its user data has ended.
@@ -181,7 +198,14 @@ impl Instances {
         }
         let system = System::of(&boot.image_type)?;
         let _turn = self.at_once.acquire().await.context("the world is shutting down")?;
-        guest::run(&self.helper, boot, reach, system, self.limit).await
+        guest::run(
+            &self.helper,
+            boot,
+            reach,
+            system,
+            (self.limit, self.pace.scale(Duration::from_secs(1))),
+        )
+        .await
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) const RELAY: &str = "/run/sandbox/relay";
 /// What stand-ins know of the machine, and remember of each other.
 pub(super) const STATE: &str = "/run/sandbox/state";
 /// The program behind the stand-ins, inside.
-const STANDIN: &str = "/run/sandbox/stand-in";
+pub(super) const STANDIN: &str = "/run/sandbox/stand-in";
 /// Where the host's programs are, inside.
 const HOST_PROGRAMS: &str = "/run/sandbox/host";
 /// The folders of programs.
@@ -213,11 +213,9 @@ fn programs(root: &Path, config: &Config) -> anyhow::Result<()> {
         fs::create_dir(root.join("usr/local").join(folder))
             .with_context(|| format!("/usr/local/{folder}"))?;
     }
-    for (name, belongs_to) in standins::names() {
-        if belongs_to.is_none_or(|system| system == config.system) {
-            symlink(STANDIN, root.join("usr/bin").join(name))
-                .with_context(|| format!("/usr/bin/{name}"))?;
-        }
+    for name in standins::of_image(config.system) {
+        symlink(STANDIN, root.join("usr/bin").join(name))
+            .with_context(|| format!("/usr/bin/{name}"))?;
     }
     Ok(())
 }
@@ -268,6 +266,7 @@ fn image(root: &Path, config: &Config) -> anyhow::Result<()> {
     put("/etc/security/limits.conf", "")?;
     put("/etc/sysctl.conf", "")?;
     put(&format!("{STATE}/system"), &serde_json::to_string(&config.system)?)?;
+    put(&format!("{STATE}/second"), &config.second.as_secs_f64().to_string())?;
     let flags = config.system.kubelet_flags();
     match config.system {
         System::Yum => {
@@ -286,6 +285,7 @@ fn image(root: &Path, config: &Config) -> anyhow::Result<()> {
                 "NAME=\"Ubuntu\"\nVERSION=\"22.04 LTS (Jammy Jellyfish)\"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID=\"22.04\"\nVERSION_CODENAME=jammy\n",
             )?;
             put(flags, "KUBELET_EXTRA_ARGS=\n")?;
+            put("/etc/debian_version", "bookworm/sid\n")?;
             put("/etc/apt/sources.list", "")?;
             fs::create_dir_all(root.join("etc/apt/keyrings")).context("/etc/apt/keyrings")?;
             fs::create_dir_all(root.join("etc/apt/sources.list.d"))

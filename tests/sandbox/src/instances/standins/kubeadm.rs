@@ -95,21 +95,33 @@ fn preflight(ignore: &str) -> Result<(), String> {
     let ignored = |check: &str| {
         ignore.split(',').any(|name| name == "all" || name.eq_ignore_ascii_case(check))
     };
-    let found: Vec<String> = [KUBELET_CONF, CA]
-        .iter()
-        .filter(|path| Path::new(path).exists())
-        .map(|path| (path, format!("FileAvailable-{}", path.replace('/', "-"))))
-        .filter(|(_path, check)| !ignored(check))
-        .map(|(path, check)| format!("\t[ERROR {check}]: {path} already exists"))
-        .collect();
-    if found.is_empty() {
-        Ok(())
-    } else {
-        Err(format!(
-            "error execution phase preflight: [preflight] Some fatal errors occurred:\n{}",
-            found.join("\n")
-        ))
+    let mut found = Vec::new();
+    for path in [KUBELET_CONF, CA] {
+        if Path::new(path).exists() {
+            found.push((
+                format!("FileAvailable-{}", path.replace('/', "-")),
+                format!("{path} already exists"),
+            ));
+        }
     }
+    if !Path::new("/usr/bin/kubelet").exists() {
+        found.push(("FileExisting-kubelet".into(), "kubelet not found in system path".into()));
+    }
+    if super::recall("active-containerd").is_none() {
+        found.push(("CRI".into(), "container runtime is not running: connect: /run/containerd/containerd.sock: no such file or directory".into()));
+    }
+    let fatal: Vec<String> = found
+        .iter()
+        .filter(|(check, _)| !ignored(check))
+        .map(|(check, message)| format!("\t[ERROR {check}]: {message}"))
+        .collect();
+    if fatal.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "error execution phase preflight: [preflight] Some fatal errors occurred:\n{}",
+        fatal.join("\n")
+    ))
 }
 
 fn parse(args: &[String]) -> Result<Join, String> {

@@ -15,47 +15,63 @@ use super::{System, rootfs};
 /// A program: takes its arguments, returns its exit code.
 pub(super) type Program = fn(&[String]) -> i32;
 
-/// Every stand-in: its name, the family of systems that has it (`None`: both), and what it does.
-const PROGRAMS: &[(&str, Option<System>, Program)] = &[
-    ("kubeadm", None, kubeadm::run),
-    ("kubelet", None, kubelet::run),
-    ("kubectl", None, quiet::succeed),
-    ("systemctl", None, systemctl::run),
-    ("curl", None, fetch::curl),
-    ("wget", None, fetch::wget),
-    ("yum", Some(System::Yum), quiet::install),
-    ("dnf", Some(System::Yum), quiet::install),
-    ("rpm", Some(System::Yum), quiet::succeed),
-    ("yum-config-manager", Some(System::Yum), quiet::succeed),
-    ("setenforce", Some(System::Yum), quiet::succeed),
-    ("getenforce", Some(System::Yum), quiet::getenforce),
-    ("firewall-cmd", Some(System::Yum), quiet::succeed),
-    ("apt", Some(System::Apt), quiet::install),
-    ("apt-get", Some(System::Apt), quiet::install),
-    ("apt-mark", Some(System::Apt), quiet::succeed),
-    ("apt-key", Some(System::Apt), quiet::succeed),
-    ("add-apt-repository", Some(System::Apt), quiet::succeed),
-    ("dpkg", Some(System::Apt), quiet::succeed),
-    ("ufw", Some(System::Apt), quiet::succeed),
-    ("modprobe", None, quiet::succeed),
-    ("lsmod", None, quiet::succeed),
-    ("sysctl", None, quiet::sysctl),
-    ("swapoff", None, quiet::succeed),
-    ("swapon", None, quiet::succeed),
-    ("gpg", None, quiet::gpg),
-    ("containerd", None, quiet::containerd),
-    ("crictl", None, quiet::succeed),
-    ("ctr", None, quiet::succeed),
-    ("runc", None, quiet::succeed),
-    ("iptables", None, quiet::succeed),
-    ("hostname", None, quiet::hostname),
-    ("hostnamectl", None, quiet::hostnamectl),
-    ("timedatectl", None, quiet::succeed),
-    ("chronyc", None, quiet::succeed),
-    ("systemd-tmpfiles", None, quiet::succeed),
-    ("journalctl", None, quiet::succeed),
-    ("reboot", None, quiet::refuse),
-    ("shutdown", None, quiet::refuse),
+/// Where a program comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// Every image has it.
+    Image,
+    /// Images of the yum family have it.
+    Yum,
+    /// Images of the apt family have it.
+    Apt,
+    /// It comes with packages whose names begin so.
+    Package(&'static str),
+}
+
+use Source::{Apt, Image, Package, Yum};
+
+/// Every stand-in: its name, where it comes from, and what it does.
+const PROGRAMS: &[(&str, Source, Program)] = &[
+    ("kubeadm", Package("kubeadm"), kubeadm::run),
+    ("kubelet", Package("kubelet"), kubelet::run),
+    ("kubectl", Package("kubectl"), quiet::succeed),
+    ("systemctl", Image, systemctl::run),
+    ("curl", Image, fetch::curl),
+    ("wget", Image, fetch::wget),
+    ("yum", Yum, quiet::install),
+    ("dnf", Yum, quiet::install),
+    ("rpm", Yum, quiet::succeed),
+    ("yum-config-manager", Yum, quiet::succeed),
+    ("setenforce", Yum, quiet::succeed),
+    ("getenforce", Yum, quiet::getenforce),
+    ("firewall-cmd", Yum, quiet::succeed),
+    ("apt", Apt, quiet::install),
+    ("apt-get", Apt, quiet::install),
+    ("apt-mark", Apt, quiet::succeed),
+    ("apt-key", Apt, quiet::succeed),
+    ("add-apt-repository", Apt, quiet::succeed),
+    ("dpkg", Apt, quiet::succeed),
+    ("ufw", Apt, quiet::succeed),
+    ("modprobe", Image, quiet::succeed),
+    ("lsmod", Image, quiet::succeed),
+    ("sysctl", Image, quiet::sysctl),
+    ("swapoff", Image, quiet::succeed),
+    ("swapon", Image, quiet::succeed),
+    ("gpg", Image, quiet::gpg),
+    ("containerd", Package("containerd"), quiet::containerd),
+    ("crictl", Package("kubeadm"), quiet::succeed),
+    ("ctr", Package("containerd"), quiet::succeed),
+    ("runc", Package("containerd"), quiet::succeed),
+    ("iptables", Image, quiet::succeed),
+    ("hostname", Image, quiet::hostname),
+    ("hostnamectl", Image, quiet::hostnamectl),
+    ("timedatectl", Image, quiet::succeed),
+    ("chronyc", Image, quiet::succeed),
+    ("systemd-tmpfiles", Image, quiet::succeed),
+    ("journalctl", Image, quiet::succeed),
+    ("reboot", Image, quiet::refuse),
+    ("shutdown", Image, quiet::refuse),
+    ("sleep", Image, quiet::sleep),
 ];
 
 /// The program of this name.
@@ -63,9 +79,21 @@ pub(super) fn find(name: &str) -> Option<Program> {
     PROGRAMS.iter().find(|(known, _, _)| *known == name).map(|(_, _, program)| *program)
 }
 
-/// The names, each with the family of systems that has it.
-pub(super) fn names() -> impl Iterator<Item = (&'static str, Option<System>)> {
-    PROGRAMS.iter().map(|(name, system, _)| (*name, *system))
+/// The names of the programs that an image of this family has from the start.
+pub(super) fn of_image(system: System) -> impl Iterator<Item = &'static str> {
+    let has = move |source: Source| match source {
+        Image => true,
+        Yum => system == System::Yum,
+        Apt => system == System::Apt,
+        Package(_) => false,
+    };
+    PROGRAMS.iter().filter(move |(_, source, _)| has(*source)).map(|(name, _, _)| *name)
+}
+
+/// The names of the programs that come with a package, given as package managers take it: `kubelet-1.30.4`.
+fn of_package(package: &str) -> impl Iterator<Item = &'static str> {
+    let brings = move |source: Source| matches!(source, Package(name) if package.starts_with(name));
+    PROGRAMS.iter().filter(move |(_, source, _)| brings(*source)).map(|(name, _, _)| *name)
 }
 
 /// Where the stand-ins keep what they remember under `name`.

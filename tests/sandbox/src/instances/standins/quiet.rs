@@ -4,7 +4,12 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
+    os::unix::fs::symlink,
+    path::Path,
+    time::Duration,
 };
+
+use super::super::rootfs;
 
 /// Does nothing, successfully.
 pub(super) fn succeed(_args: &[String]) -> i32 {
@@ -22,7 +27,29 @@ pub(super) fn getenforce(_args: &[String]) -> i32 {
     0
 }
 
-/// `yum`, `dnf`, `apt-get`, `apt`: packages are there already; the versions asked for are remembered.
+/// `sleep`, at the world's pace: `5`, `0.5`, `1m`; several are added.
+pub(super) fn sleep(args: &[String]) -> i32 {
+    let second: f64 = super::recall("second").and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let mut seconds = 0.0;
+    for arg in args {
+        let (number, unit) = arg.split_at(arg.find(char::is_alphabetic).unwrap_or(arg.len()));
+        let unit = match unit {
+            "" | "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return super::fail(&format!("sleep: invalid time interval '{arg}'"), 1),
+        };
+        let Ok(number) = number.parse::<f64>() else {
+            return super::fail(&format!("sleep: invalid time interval '{arg}'"), 1);
+        };
+        seconds += number * unit;
+    }
+    std::thread::sleep(Duration::try_from_secs_f64(seconds * second).unwrap_or(Duration::MAX));
+    0
+}
+
+/// `yum`, `dnf`, `apt-get`, `apt`: a package's programs appear on PATH, and its version is remembered.
 pub(super) fn install(args: &[String]) -> i32 {
     let mut words = args.iter().filter(|arg| !arg.starts_with('-'));
     let verb = words.next().map_or("", String::as_str);
@@ -30,6 +57,9 @@ pub(super) fn install(args: &[String]) -> i32 {
         return 0;
     }
     for package in words {
+        if let Err(error) = bring(package) {
+            return super::fail(&format!("{package}: {error}"), 1);
+        }
         let found = ["kubelet", "kubeadm"]
             .iter()
             .find_map(|name| version_of(package, name).map(|version| (name, version)));
@@ -43,6 +73,17 @@ pub(super) fn install(args: &[String]) -> i32 {
     let plugins =
         fs::create_dir_all("/opt/cni/bin").and_then(|()| fs::write("/opt/cni/bin/loopback", ""));
     plugins.map_or_else(|error| super::fail(&error.to_string(), 1), |()| 0)
+}
+
+/// Puts a package's programs on PATH.
+fn bring(package: &str) -> std::io::Result<()> {
+    for name in super::of_package(package) {
+        match symlink(rootfs::STANDIN, Path::new("/usr/bin").join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// `kubelet-1.30.4`, `kubelet-1.30.4-0`, `kubelet=1.30.4-1.1`, `kubelet=1.30.4*`: 1.30.4.

@@ -4,8 +4,6 @@ use std::path::Path;
 
 /// Units that the image or the packages bring.
 const UNITS: &[&str] = &[
-    "kubelet",
-    "containerd",
     "docker",
     "crond",
     "cron",
@@ -27,6 +25,7 @@ const UNITS: &[&str] = &[
 
 /// `systemctl`.
 pub(super) fn run(args: &[String]) -> i32 {
+    let quiet = args.iter().any(|arg| arg == "--quiet" || arg == "-q");
     let now = args.iter().any(|arg| arg == "--now");
     let mut words = args.iter().filter(|arg| !arg.starts_with('-')).map(String::as_str);
     let Some(verb) = words.next() else { return 0 };
@@ -48,9 +47,9 @@ pub(super) fn run(args: &[String]) -> i32 {
             if now { stop(unit) } else { Ok(()) }
         }),
         "mask" | "unmask" => 0,
-        "is-active" => tell(&units, "active", "inactive"),
-        "is-enabled" => tell(&units, "enabled", "disabled"),
-        "status" => tell(&units, "active", "inactive"),
+        "is-active" => tell(&units, quiet, "active", "inactive"),
+        "is-enabled" => tell(&units, quiet, "enabled", "disabled"),
+        "status" => tell(&units, quiet, "active", "inactive"),
         _ => super::fail(&format!("Unknown command verb {verb}."), 1),
     }
 }
@@ -71,6 +70,10 @@ fn each(units: &[&str], verb: &str, missing: i32, act: impl Fn(&str) -> Result<(
 }
 
 fn is_known(unit: &str) -> bool {
+    if ["kubelet", "containerd"].contains(&unit) {
+        // Their packages bring the units.
+        return Path::new("/usr/bin").join(unit).exists();
+    }
     let file = |folder: &str| Path::new(folder).join(format!("{unit}.service")).exists();
     UNITS.contains(&unit)
         || unit.ends_with(".target")
@@ -102,11 +105,11 @@ fn forget(name: &str) -> Result<(), String> {
     }
 }
 
-fn tell(units: &[&str], yes: &str, no: &str) -> i32 {
+fn tell(units: &[&str], quiet: bool, yes: &str, no: &str) -> i32 {
     let prefix = if yes == "enabled" { "enabled" } else { "active" };
     let states: Vec<bool> =
         units.iter().map(|unit| super::recall(&format!("{prefix}-{unit}")).is_some()).collect();
-    for state in &states {
+    for state in states.iter().filter(|_| !quiet) {
         println!("{}", if *state { yes } else { no });
     }
     match (states.iter().all(|state| *state), prefix) {
