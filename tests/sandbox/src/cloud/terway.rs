@@ -40,6 +40,9 @@ impl Cloud {
             .instances
             .get(instance_id)
             .ok_or_else(|| format!("InvalidInstanceId.NotFound: {instance_id}"))?;
+        if instance.node_state == "removing" {
+            return Err(format!("IncorrectInstanceStatus: {instance_id} is being released"));
+        }
         let own: Vec<&Interface> =
             state.ecs.interfaces.values().filter(|it| it.instance_id == instance_id).collect();
         if let Some(there) = own.iter().find(|it| it.kind == "Secondary") {

@@ -53,9 +53,7 @@ fn has_tags(call: &Call, tags: &BTreeMap<String, String>) -> bool {
 }
 
 fn describe_tags(tags: &BTreeMap<String, String>) -> Value {
-    let list: Vec<Value> = tags
-        .iter()
-        .map(|(key, value)| json!({"TagKey": key, "TagValue": value, "Key": key, "Value": value}))
-        .collect();
+    let list: Vec<Value> =
+        tags.iter().map(|(key, value)| json!({"TagKey": key, "TagValue": value})).collect();
     json!({"Tag": list})
 }

@@ -184,6 +184,7 @@ struct Client {
     base: String,
     id: String,
     secret: String,
+    accept: &'static str,
 }
 
 impl Client {
@@ -193,6 +194,7 @@ impl Client {
             base: base.into(),
             id: id.into(),
             secret: secret.into(),
+            accept: "application/json",
         }
     }
 
@@ -244,7 +246,7 @@ impl Client {
         pairs.sort_unstable();
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let headers = BTreeMap::from([
-            ("accept", "application/json".to_owned()),
+            ("accept", self.accept.to_owned()),
             ("host", self.base.trim_start_matches("http://").to_owned()),
             ("x-acs-action", action.to_owned()),
             ("x-acs-content-sha256", hex::encode(Sha256::digest(body))),
