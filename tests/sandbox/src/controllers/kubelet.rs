@@ -43,7 +43,7 @@ pub(super) struct Kubelets {
     pub(super) changed: Notify,
     /// Node name -> address, of the nodes whose kubelet runs.
     pub(super) live: Mutex<BTreeMap<String, String>>,
-    /// Pods being worked on: (uid, ending).
+    /// Pods that are, or were, worked on: (uid, ending).
     pub(super) busy: Mutex<BTreeSet<(String, bool)>>,
     /// Until the cluster stands as the seed has it, nothing takes time.
     pub(super) settled: AtomicBool,
@@ -72,9 +72,12 @@ impl Kubelets {
 
     /// Starts what is bound and does not run, ends what is deleted.
     pub(super) fn reconcile(self: &Arc<Self>, pods: &[Value]) {
+        let there: BTreeSet<&str> = pods.iter().map(|pod| text(&pod["metadata"]["uid"])).collect();
+        self.busy().retain(|(uid, _)| there.contains(uid.as_str()));
         for pod in pods {
             let ending = pod["metadata"]["deletionTimestamp"].is_string();
-            if !self.is_live(text(&pod["spec"]["nodeName"])) || (is_ready(pod) && !ending) {
+            let idle = is_ready(pod) && !ending;
+            if !self.is_live(text(&pod["spec"]["nodeName"])) || idle {
                 continue;
             }
             let work = (text(&pod["metadata"]["uid"]).to_owned(), ending);
@@ -84,14 +87,14 @@ impl Kubelets {
             let (kubelets, pod) = (Arc::clone(self), pod.clone());
             self.tasks.spawn(async move {
                 let working = async {
-                    let done = if ending { kubelets.end(&pod).await } else { kubelets.start(&pod).await };
-                    if let Err(refused) = done {
-                        tracing::debug!(pod = name(&pod), %refused, "A kubelet's work on a pod ended early");
-                    }
+                    if ending { kubelets.end(&pod).await } else { kubelets.start(&pod).await }
                 };
-                // Cut short when the world ends; then nothing is left to tidy.
-                if kubelets.stop.run_until_cancelled(working).await.is_some() {
+                // Cut short when the world ends; then nothing is left to tidy. Done work stays known until the pod
+                // is gone: a pass that looked before it was done must not do it again.
+                if let Some(Err(refused)) = kubelets.stop.run_until_cancelled(working).await {
+                    tracing::debug!(pod = name(&pod), %refused, "A kubelet starts over with a pod");
                     kubelets.busy().remove(&work);
+                    kubelets.changed.notify_one();
                 }
             });
         }
