@@ -113,6 +113,14 @@ pub enum GraphError {
     /// The edges form a circle.
     #[error("the steps after {0} form a circle")]
     Circle(StepName),
+    /// A step outside an undo group stands between two of its members: neither could be undone first.
+    #[error("step {step} stands between members of the undo group {group}")]
+    GroupPierced {
+        /// The step.
+        step: StepName,
+        /// The group.
+        group: String,
+    },
     /// Too many steps.
     #[error("{0} steps, at most {STEPS_MAX} are allowed")]
     TooMany(usize),
@@ -155,6 +163,32 @@ pub fn validate(steps: &[StepSpec]) -> Result<(), GraphError> {
                     *count -= uses;
                 }
             }
+        }
+    }
+    groups_are_whole(steps)
+}
+
+/// No step outside a group comes after one member and before another.
+fn groups_are_whole(steps: &[StepSpec]) -> Result<(), GraphError> {
+    let groups: BTreeSet<&str> =
+        steps.iter().filter_map(|step| step.undo_group.as_deref()).collect();
+    for group in groups {
+        let member = |name: &StepName| {
+            steps.iter().any(|step| step.name == *name && step.undo_group.as_deref() == Some(group))
+        };
+        // Outside steps that come, however far, after a member.
+        let mut outside: BTreeSet<&StepName> = BTreeSet::new();
+        for _ in 0..steps.len() {
+            for step in steps.iter().filter(|step| step.undo_group.as_deref() != Some(group)) {
+                if step.after.iter().any(|name| member(name) || outside.contains(name)) {
+                    outside.insert(&step.name);
+                }
+            }
+        }
+        let members = steps.iter().filter(|step| step.undo_group.as_deref() == Some(group));
+        if let Some(name) = members.flat_map(|step| &step.after).find(|name| outside.contains(name))
+        {
+            return Err(GraphError::GroupPierced { step: name.clone(), group: group.to_owned() });
         }
     }
     Ok(())

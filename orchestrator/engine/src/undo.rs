@@ -8,6 +8,9 @@ use crate::ids::{StepName, Time};
 use crate::input::{OperationKind, StepOutcome};
 use crate::state::{Step, UndoPhase, Workflow};
 
+/// The reason of an undo that is left out because something that stands on the step was kept.
+const NEEDED_BY: &str = "needed_by";
+
 impl Workflow {
     /// All steps that come after `step`, however far.
     #[must_use]
@@ -51,6 +54,12 @@ impl Step {
                 Undone::Kept { in_use: true, .. } | Undone::Skipped { gone: false, .. }
             )
         )
+    }
+}
+
+impl Step {
+    fn kept_for_another(&self) -> bool {
+        matches!(&self.undo, UndoPhase::Ended(Undone::Kept { reason, .. }) if reason.starts_with(NEEDED_BY))
     }
 }
 
@@ -105,8 +114,10 @@ impl Draft<'_> {
         if !dependents.iter().all(|dependent| self.state.settled(dependent)) {
             return;
         }
-        if let Some(keeper) = dependents.iter().find(|dependent| dependent.keeps_prerequisites()) {
-            let reason = format!("needed_by {}", keeper.spec.name);
+        // The one that was kept for its own sake says more than those that were kept for it.
+        let keepers = dependents.iter().filter(|dependent| dependent.keeps_prerequisites());
+        if let Some(keeper) = keepers.min_by_key(|keeper| keeper.kept_for_another()) {
+            let reason = format!("{NEEDED_BY} {}", keeper.spec.name);
             let event = Event::UndoEnded {
                 step: step.spec.name.clone(),
                 undone: Undone::Kept { reason, in_use: true },
