@@ -1,0 +1,465 @@
+//! `publish-init-script`: renders the init script and puts it where the instances fetch it: a private object whose key is
+//! made of its content, and one statement of the bucket's policy that lets the VPC read it (guide, step 4).
+//!
+//! Lost call: idempotent because the key is the hash of the bytes and the statement is always the same, so that writing
+//! them again changes nothing. Undo takes out just this statement and this object. Sticks where the daemon may not change
+//! the bucket's policy, or where the bucket blocks public access and counts the statement as such.
+
+mod policy;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
+use causeway_engine::{Failure, FailureClass, Finding};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::policy::Removal;
+use super::check_kubernetes::CheckKubernetesOutput;
+use super::cloud::{cloud_of, conflict, touched, warning};
+use super::mint_join_token::MintJoinTokenOutput;
+use crate::alibaba::oss::{self, Acl, NewObject, ObjectHead};
+use crate::alibaba::{self, Client};
+use crate::script::{self, Script};
+use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
+use crate::spec::{Access, Document, Oss};
+
+/// Longest URL that the registered cluster's agent takes, in bytes.
+const URL_BYTES_MAX: usize = 1024;
+/// Kind of the published object in the ledger.
+const OBJECT: &str = "oss-object";
+/// Kind of the statement in the ledger.
+const STATEMENT: &str = "oss-bucket-policy-statement";
+
+/// The step.
+pub struct PublishInitScript;
+
+/// What later steps see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedScript {
+    /// As instances fetch it.
+    pub url: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The object's key.
+    pub key: String,
+    /// SHA-256 of the bytes, in hex.
+    pub sha256: String,
+}
+
+/// What undo restores: all of it is known before anything is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Before {
+    /// What will be there.
+    published: PublishedScript,
+    /// ETag of the bytes.
+    etag: String,
+    /// Whether such an object was there.
+    object: bool,
+    /// The statement that we need; none where everybody may read the object.
+    statement: Option<Value>,
+    /// Whether the statement was there.
+    has_statement: bool,
+    /// The bucket's policy, as it was.
+    policy: Option<String>,
+}
+
+/// What is to be published, and where.
+struct Plan {
+    published: PublishedScript,
+    script: Script,
+    acl: Acl,
+    statement: Option<Value>,
+}
+
+#[async_trait]
+impl Action for PublishInitScript {
+    async fn observe(&self, context: &Context) -> Result<Observed, Failure> {
+        let client = cloud_of(context).await?;
+        let plan = Plan::of(context).await?;
+        let warnings = check_bucket(&client, &plan).await?;
+        let etag = plan.script.etag();
+        let head = head(&client, &plan.published).await?;
+        let object = match &head {
+            None => false,
+            Some(head) if head.workflow() == Some(context.workflow.as_str()) => false,
+            Some(head) if head.etag == etag && acl_fits(&client, &plan).await? => true,
+            Some(_) => return Err(taken(&plan.published)),
+        };
+        let policy = match &plan.statement {
+            Some(_) => oss::get_bucket_policy(&client, &plan.published.bucket).await?,
+            None => None,
+        };
+        let has_statement = match &plan.statement {
+            Some(statement) => policy::has(policy.as_deref(), statement)?,
+            None => true,
+        };
+        let complete = head.as_ref().is_some_and(|head| head.etag == etag) && has_statement;
+        let ours = complete && !object;
+        let before = Before {
+            published: plan.published.clone(),
+            etag,
+            object,
+            // The marker on the object proves that its statement is ours as well: nobody else knows the key.
+            has_statement: has_statement && !ours,
+            policy: if ours { None } else { policy },
+            statement: plan.statement,
+        };
+        let output = value(&plan.published);
+        let observed = match (complete, ours) {
+            (true, true) => Observed::as_wanted(Verdict::Ours, value(&before), output),
+            (true, false) => Observed::as_wanted(Verdict::Adopted, value(&before), output),
+            (false, _) => Observed::change(value(&before)),
+        };
+        Ok(Observed { warnings, ..observed })
+    }
+
+    async fn apply(&self, context: &Context) -> Result<Value, Failure> {
+        let client = cloud_of(context).await?;
+        let before: Before = context.before_image()?;
+        let plan = Plan::of(context).await?;
+        if plan.published != before.published {
+            let message = "the init script would now be another than the one observed: the daemon or the cluster has changed meanwhile";
+            return Err(Failure::new(FailureClass::Stale, message).with_code("SCRIPT_CHANGED"));
+        }
+        context.still_time()?;
+        if !before.object {
+            put(&client, context, &plan).await?;
+            touched(context, object_entry(&before, true)).await?;
+        }
+        if let Some(statement) = before.statement.as_ref().filter(|_| !before.has_statement) {
+            context.still_time()?;
+            let bucket = &plan.published.bucket;
+            let present = oss::get_bucket_policy(&client, bucket).await?;
+            if let Some(merged) = policy::with(present.as_deref(), statement)? {
+                oss::put_bucket_policy(&client, bucket, &merged).await.map_err(policy_refused)?;
+            }
+            touched(context, statement_entry(&before, true)).await?;
+        }
+        Ok(value(&plan.published))
+    }
+
+    async fn confirm(&self, context: &Context) -> Result<Confirm, Failure> {
+        let before: Before = context.before_image()?;
+        let (object, statement) = present(&cloud_of(context).await?, &before).await?;
+        Ok(match (object, statement) {
+            (true, true) => Confirm::Holds(value(&before.published)),
+            (false, _) => Confirm::NotYet(format!("object {} is not there", name(&before))),
+            (true, false) => Confirm::NotYet(format!(
+                "the policy of bucket {} lacks our statement",
+                before.published.bucket
+            )),
+        })
+    }
+
+    async fn resolve(&self, context: &Context) -> Result<(Resolution, Value), Failure> {
+        let before: Before = context.before_image()?;
+        let (object, statement) = present(&cloud_of(context).await?, &before).await?;
+        // What was there before us says nothing about what we did.
+        let did_object = object && !before.object;
+        let did_statement = statement && !before.has_statement && before.statement.is_some();
+        Ok(match (object && statement, did_object || did_statement) {
+            (true, _) => (Resolution::Done, value(&before.published)),
+            (false, true) => (Resolution::Partial, Value::Null),
+            (false, false) => (Resolution::NoEffect, Value::Null),
+        })
+    }
+
+    async fn revert(&self, context: &Context) -> Result<Revert, Failure> {
+        let client = cloud_of(context).await?;
+        let before: Before = context.before_image()?;
+        let mut did = !context.effects.is_empty();
+        let mut kept = Vec::new();
+        if let Some(statement) = before.statement.as_ref().filter(|_| !before.has_statement) {
+            context.still_time()?;
+            let removal = take_out(&client, &before, statement).await?;
+            did |= matches!(removal, Removal::DeletePolicy | Removal::Write(_));
+            if removal == Removal::Changed {
+                kept.push("the bucket policy's statement");
+            } else {
+                touched(context, statement_entry(&before, false)).await?;
+            }
+        }
+        if !before.object {
+            let found = head(&client, &before.published).await?;
+            if found.as_ref().is_some_and(|head| head.workflow() != Some(context.workflow.as_str()))
+            {
+                kept.push("the object");
+            } else {
+                if found.is_some() {
+                    context.still_time()?;
+                    oss::delete_object(&client, &before.published.bucket, &before.published.key)
+                        .await?;
+                    did = true;
+                }
+                touched(context, object_entry(&before, false)).await?;
+            }
+        }
+        Ok(Revert::Done(if !kept.is_empty() {
+            Undone::Kept {
+                reason: format!("changed_by_other: {} of {}", kept.join(" and "), name(&before)),
+                in_use: false,
+            }
+        } else if did {
+            Undone::Reverted
+        } else {
+            Undone::NothingThere
+        }))
+    }
+
+    async fn verify_gone(&self, context: &Context) -> Result<Option<bool>, Failure> {
+        let before: Before = context.before_image()?;
+        let client = cloud_of(context).await?;
+        let object = !before.object && head(&client, &before.published).await?.is_some();
+        let statement = match before.statement.as_ref().filter(|_| !before.has_statement) {
+            Some(statement) => {
+                let present = oss::get_bucket_policy(&client, &before.published.bucket).await?;
+                policy::has(present.as_deref(), statement)?
+            }
+            None => false,
+        };
+        Ok(Some(!object && !statement))
+    }
+}
+
+impl Plan {
+    async fn of(context: &Context) -> Result<Self, Failure> {
+        let document: Document = context.document()?;
+        let spec = &document.spec;
+        let facts: CheckKubernetesOutput = context.output_of("check-kubernetes")?;
+        let token: MintJoinTokenOutput = context.output_of("mint-join-token")?;
+        let token = context.open(&token.token).await?;
+        let render = spec.init_script.render.clone().unwrap_or_default();
+        let version = if render.kubernetes_version.is_empty() {
+            &facts.version
+        } else {
+            &render.kubernetes_version
+        };
+        let script = script::render(&script::Facts {
+            cluster_id: &spec.cluster_id,
+            api_server: if spec.on_premises.api_server.is_empty() {
+                &facts.api_server
+            } else {
+                &spec.on_premises.api_server
+            },
+            token: &token,
+            ca_hash: &facts.ca_hash,
+            kubernetes_version: version,
+            containerd_version: &render.runtime.containerd.version,
+        })?;
+        let target = target(&document)?;
+        let key = script.key(&target.prefix);
+        let url = context.connection.cloud.endpoints().node_object_url(
+            &spec.region,
+            &target.bucket,
+            &key,
+        );
+        check_url(&url)?;
+        let statement = (target.access == Access::Vpc).then(|| {
+            policy::statement(
+                &context.connection.config.account_id,
+                &target.bucket,
+                &key,
+                &spec.vpc.id,
+            )
+        });
+        let acl = if target.access == Access::Vpc { Acl::Private } else { Acl::PublicRead };
+        let published =
+            PublishedScript { url, bucket: target.bucket.clone(), key, sha256: script.sha256() };
+        Ok(Self { published, script, acl, statement })
+    }
+}
+
+fn target(document: &Document) -> Result<&Oss, Failure> {
+    let target =
+        document.spec.init_script.publish.as_ref().and_then(|publish| publish.oss.as_ref());
+    let target = target.ok_or_else(|| {
+        Failure::permanent("the input says no bucket to publish in").with_code("MISSING_INPUT")
+    })?;
+    // The document was checked at the start; this is the last door before a token becomes public.
+    if target.access == Access::PublicRead && !target.allow_public_token {
+        return Err(Failure::permanent(
+            "a script with a join token may be public only with `allow_public_token`",
+        )
+        .with_code("PUBLIC_TOKEN"));
+    }
+    Ok(target)
+}
+
+/// What the registered cluster's agent demands of the URL.
+fn check_url(url: &str) -> Result<(), Failure> {
+    let scheme = url.starts_with("http://") || url.starts_with("https://");
+    if scheme && url.len() <= URL_BYTES_MAX && !url.contains('?') {
+        return Ok(());
+    }
+    Err(Failure::permanent(format!(
+        "the script's URL `{url}` would be refused by the cluster's agent: it takes http or https, at most {URL_BYTES_MAX} bytes; \
+         look at `spec.init_script.publish.oss` and the connection's endpoint `oss_node`"
+    ))
+    .with_code("SCRIPT_URL"))
+}
+
+/// Whether the bucket can serve the script; what is worth saying about it.
+async fn check_bucket(client: &Client, plan: &Plan) -> Result<Vec<Finding>, Failure> {
+    let bucket = &plan.published.bucket;
+    let info = match oss::get_bucket_info(client, bucket).await {
+        Ok(info) => info,
+        // Not being allowed to look is no reason not to try.
+        Err(error) if error.is_denied() => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    if info.region != client.region() {
+        return Err(Failure::permanent(format!(
+            "bucket {bucket} is in region {}, and the instances in {} could not fetch from it over the internal network; use a bucket there",
+            info.region,
+            client.region()
+        ))
+        .with_code("BUCKET_REGION"));
+    }
+    if plan.acl == Acl::PublicRead && info.block_public_access {
+        return Err(Failure::permanent(format!(
+            "bucket {bucket} blocks public access; use `access: VPC`, or another bucket"
+        ))
+        .with_code("BUCKET_PRIVATE"));
+    }
+    let versioned = warning(
+        "BUCKET_VERSIONED",
+        bucket,
+        format!(
+            "bucket {bucket} keeps old versions, so an undo leaves a version of the script, with its join token, behind"
+        ),
+        "use a bucket without versioning, or a lifecycle rule that removes old versions",
+    );
+    Ok(if info.versioning.is_empty() { Vec::new() } else { vec![versioned] })
+}
+
+async fn acl_fits(client: &Client, plan: &Plan) -> Result<bool, Failure> {
+    let acl = oss::get_object_acl(client, &plan.published.bucket, &plan.published.key).await?;
+    Ok(match plan.acl {
+        Acl::Private => matches!(acl.as_deref(), Some("private" | "default")),
+        Acl::PublicRead => acl.as_deref() == Some("public-read"),
+    })
+}
+
+/// Writes the object, unless it is there already by our own hand.
+async fn put(client: &Client, context: &Context, plan: &Plan) -> Result<(), Failure> {
+    let published = &plan.published;
+    let ours = |head: &ObjectHead| {
+        head.workflow() == Some(context.workflow.as_str()) && head.etag == plan.script.etag()
+    };
+    if head(client, published).await?.as_ref().is_some_and(ours) {
+        return Ok(());
+    }
+    let object = NewObject {
+        body: Bytes::copy_from_slice(plan.script.bytes()),
+        content_type: "text/x-shellscript",
+        acl: plan.acl,
+        forbid_overwrite: true,
+        workflow: context.workflow.to_string(),
+    };
+    oss::put_object(client, &published.bucket, &published.key, object).await?;
+    Ok(())
+}
+
+async fn head(client: &Client, published: &PublishedScript) -> Result<Option<ObjectHead>, Failure> {
+    Ok(oss::head_object(client, &published.bucket, &published.key).await?)
+}
+
+/// Whether the object, and the statement where one is needed, are there.
+async fn present(client: &Client, before: &Before) -> Result<(bool, bool), Failure> {
+    let object =
+        head(client, &before.published).await?.is_some_and(|head| head.etag == before.etag);
+    let statement = match &before.statement {
+        Some(statement) => {
+            let policy = oss::get_bucket_policy(client, &before.published.bucket).await?;
+            policy::has(policy.as_deref(), statement)?
+        }
+        None => true,
+    };
+    Ok((object, statement))
+}
+
+async fn take_out(client: &Client, before: &Before, statement: &Value) -> Result<Removal, Failure> {
+    let bucket = &before.published.bucket;
+    let present = oss::get_bucket_policy(client, bucket).await?;
+    let removal = policy::without(present.as_deref(), statement, before.policy.as_deref())?;
+    match &removal {
+        Removal::NotThere | Removal::Changed => {}
+        Removal::DeletePolicy => oss::delete_bucket_policy(client, bucket).await?,
+        Removal::Write(rest) => oss::put_bucket_policy(client, bucket, rest).await?,
+    }
+    Ok(removal)
+}
+
+fn policy_refused(error: alibaba::Error) -> Failure {
+    let denied = error.is_denied();
+    let mut failure = Failure::from(error);
+    if denied {
+        failure.message.push_str("; a bucket that blocks public access may also refuse this statement: use another bucket, or lift the block");
+    }
+    failure
+}
+
+fn taken(published: &PublishedScript) -> Failure {
+    conflict(format!(
+        "object {}/{} is there already, with other bytes or for other readers than wanted, and not by this workflow; remove it, or publish under another prefix",
+        published.bucket, published.key
+    ))
+}
+
+fn name(before: &Before) -> String {
+    format!("{}/{}", before.published.bucket, before.published.key)
+}
+
+fn object_entry(before: &Before, present: bool) -> Object {
+    let id = name(before);
+    let remedy = format!("ossutil rm oss://{id}");
+    Object {
+        kind: OBJECT.to_owned(),
+        id,
+        origin: Origin::Created,
+        present,
+        remedy,
+        facts: Value::Null,
+    }
+}
+
+fn statement_entry(before: &Before, present: bool) -> Object {
+    let id = name(before);
+    let remedy = format!(
+        "take the statement for {id} out of the policy of bucket {}",
+        before.published.bucket
+    );
+    Object {
+        kind: STATEMENT.to_owned(),
+        id,
+        origin: Origin::Created,
+        present,
+        remedy,
+        facts: Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_the_agent_refuses_are_refused_before() {
+        assert!(check_url("http://b.oss-cn-hangzhou-internal.aliyuncs.com/causeway/k.sh").is_ok());
+        for bad in
+            ["ftp://x/y", "/x", "https://x/y?Expires=1", &format!("https://x/{}", "y".repeat(1024))]
+        {
+            assert_eq!(check_url(bad).unwrap_err().code.as_deref(), Some("SCRIPT_URL"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_public_token_needs_to_be_allowed_even_past_validation() {
+        let mut document: Document = serde_saphyr::from_str(crate::spec::EXAMPLE).unwrap();
+        assert!(target(&document).is_ok());
+        let oss = document.spec.init_script.publish.as_mut().unwrap().oss.as_mut().unwrap();
+        oss.access = Access::PublicRead;
+        assert_eq!(target(&document).unwrap_err().code.as_deref(), Some("PUBLIC_TOKEN"));
+    }
+}
