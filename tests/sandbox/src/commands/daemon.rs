@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use causeway_proto::v1::{GetServerInfoRequest, admin_service_client::AdminServiceClient};
+use causeway_client::{Address, Client, Options, Patience};
 use causeway_sandbox::world::World;
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
@@ -24,6 +24,7 @@ const LOG_LINES: usize = 20;
 /// A running daemon. Dropped, it is killed.
 pub(super) struct Daemon {
     child: Child,
+    client: Client,
     log: PathBuf,
 }
 
@@ -45,27 +46,30 @@ impl Daemon {
         command.process_group(0);
         let child =
             command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut daemon = Self { child, log };
-        daemon.wait_until_healthy(&world.endpoints().daemon).await?;
+        let address: Address = world.endpoints().daemon.parse()?;
+        let options = Options::new(address);
+        let mut daemon = Self { child, client: Client::new(&options)?, log };
+        let impatient = Options { patience: Patience { limit: Duration::ZERO }, ..options };
+        daemon.wait_until_healthy(&Client::new(&impatient)?).await?;
         Ok(daemon)
     }
 
-    async fn wait_until_healthy(&mut self, address: &str) -> anyhow::Result<()> {
+    async fn wait_until_healthy(&mut self, probe: &Client) -> anyhow::Result<()> {
         let answers = async {
-            loop {
-                if let Ok(mut client) = AdminServiceClient::connect(address.to_owned()).await
-                    && client.get_server_info(GetServerInfoRequest {}).await.is_ok()
-                {
-                    return;
-                }
+            while probe.server_info().await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         tokio::select! {
             () = answers => Ok(()),
-            status = self.child.wait() => bail!("the daemon ended at once ({}):\n{}", status.context("cannot wait for the daemon")?, self.log_tail()),
-            () = tokio::time::sleep(START_LIMIT) => bail!("the daemon did not answer at {address} within {START_LIMIT:?}:\n{}", self.log_tail()),
+            status = self.child.wait() => bail!("the daemon ended at once ({}):\n{}", status.context("cannot wait for the daemon")?, tail(&self.log)),
+            () = tokio::time::sleep(START_LIMIT) => bail!("the daemon did not answer within {START_LIMIT:?}:\n{}", tail(&self.log)),
         }
+    }
+
+    /// A client of it.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Waits for its end.
@@ -75,13 +79,7 @@ impl Daemon {
 
     /// The end of its log.
     pub(super) fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        format!(
-            "{}\n(all of it: {})",
-            lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"),
-            self.log.display()
-        )
+        tail(&self.log)
     }
 
     /// Asks it to end, and waits until it has; kills it where it takes too long.
@@ -103,4 +101,14 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!(
+        "{}\n(all of it: {})",
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"),
+        log.display()
+    )
 }

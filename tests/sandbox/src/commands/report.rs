@@ -2,8 +2,6 @@
 
 use causeway_proto::v1::{Finding, Workflow, workflow::State, workflow_result::Result as Built};
 use causeway_sandbox::world::World;
-use tonic::Status;
-use tonic_types::StatusExt as _;
 
 /// Shows the end of a workflow.
 pub(super) async fn show(world: &World, workflow: &Workflow) -> anyhow::Result<()> {
@@ -71,16 +69,6 @@ async fn show_nodes(world: &World, cluster_id: &str) -> anyhow::Result<()> {
     }
     println!();
     Ok(())
-}
-
-/// Shows why the daemon took nothing.
-pub(super) fn show_refusal(status: &Status) {
-    eprintln!("The daemon refused: {} ({:?})", status.message(), status.code());
-    if let Some(bad) = status.get_details_bad_request() {
-        bad.field_violations
-            .iter()
-            .for_each(|violation| eprintln!("  {}: {}", violation.field, violation.description));
-    }
 }
 
 fn or_dash(text: &str) -> &str {

@@ -7,16 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use causeway_client::{Client, Error};
 use causeway_proto::{
     input,
-    v1::{
-        GetWorkflowRequest, StartWorkflowRequest, WatchWorkflowRequest, Workflow,
-        watch_workflow_response::Message, workflow::State,
-        workflow_service_client::WorkflowServiceClient,
-    },
+    v1::{StartWorkflowRequest, Workflow, watch_workflow_response::Message, workflow::State},
 };
 use causeway_sandbox::{instances::companion, world::World};
-use tonic::{Code, Status, transport::Channel};
+use tonic::Code;
 
 use super::{WorldArgs, daemon::Daemon, progress::Progress, report, up};
 
@@ -24,8 +21,6 @@ use super::{WorldArgs, daemon::Daemon, progress::Progress, report, up};
 const INTERRUPTED: u8 = 130;
 /// How long a workflow that rests may be silent before it is taken for resting: other undos of a stuck one go on.
 const REST: Duration = Duration::from_secs(3);
-/// How often a broken stream is opened again before the daemon is taken for gone.
-const RECONNECTS_MAX: u32 = 50;
 
 /// How a run ended.
 enum End {
@@ -102,11 +97,9 @@ fn verdict(world: &World, before: &str, after: &str, code: u8) -> String {
 }
 
 async fn build(world: &World, daemon: &mut Daemon, file: &Path) -> anyhow::Result<u8> {
-    let mut client = WorkflowServiceClient::connect(world.endpoints().daemon.clone())
-        .await
-        .context("cannot connect to the daemon")?;
+    let client = daemon.client().clone();
     let end = tokio::select! {
-        end = start_and_follow(&mut client, file) => end?,
+        end = start_and_follow(&client, file) => end?,
         status = daemon.ended() => bail!("the daemon ended ({}) in the middle of the run:\n{}", status?, daemon.log_tail()),
     };
     match end {
@@ -118,23 +111,20 @@ async fn build(world: &World, daemon: &mut Daemon, file: &Path) -> anyhow::Resul
     }
 }
 
-async fn start_and_follow(
-    client: &mut WorkflowServiceClient<Channel>,
-    file: &Path,
-) -> anyhow::Result<End> {
+async fn start_and_follow(client: &Client, file: &Path) -> anyhow::Result<End> {
     let Some(request) = read(file)? else { return Ok(End::Refused(2)) };
     eprintln!("Starting {} (request id {})", file.display(), request.request_id);
-    let workflow = match client.start_workflow(request).await {
-        Ok(answer) => answer.into_inner(),
-        Err(status) => {
-            report::show_refusal(&status);
-            return Ok(End::Refused(refusal_code(status.code())));
+    let workflow = match client.start(request).await {
+        Ok(workflow) => workflow,
+        Err(error) => {
+            eprintln!("The daemon refused: {error}");
+            return Ok(End::Refused(refusal_code(&error)));
         }
     };
     let mut progress = Progress::begin();
     let followed = follow(client, &workflow.name, &mut progress).await;
     progress.end();
-    followed.map(|workflow| End::Workflow(Box::new(workflow)))
+    Ok(End::Workflow(Box::new(followed?)))
 }
 
 /// The request of an input file; `None` where it is wrong, which has been said.
@@ -160,81 +150,31 @@ fn read(file: &Path) -> anyhow::Result<Option<StartWorkflowRequest>> {
     }
 }
 
-/// Shows the workflow's events until it rests or is over.
-async fn follow(
-    client: &mut WorkflowServiceClient<Channel>,
-    name: &str,
-    progress: &mut Progress,
-) -> anyhow::Result<Workflow> {
-    let mut cursor = String::new();
-    let mut failures = 0;
-    loop {
-        match watch_once(client, name, &mut cursor, progress).await {
-            Ok(()) => failures = 0,
-            Err(status) if failures < RECONNECTS_MAX => {
-                tracing::debug!(%status, "The watch broke off");
-                failures += 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            Err(status) => return Err(status).context("the daemon no longer answers"),
-        }
-        let known = client.get_workflow(GetWorkflowRequest { name: name.to_owned() }).await;
-        if let Ok(workflow) = known.map(tonic::Response::into_inner)
-            && (is_over(workflow.state()) || (failures == 0 && is_resting(workflow.state())))
-        {
-            return Ok(workflow);
-        }
-    }
-}
-
-/// One stream: until it ends, or the workflow has rested for a while.
-async fn watch_once(
-    client: &mut WorkflowServiceClient<Channel>,
-    name: &str,
-    cursor: &mut String,
-    progress: &mut Progress,
-) -> Result<(), Status> {
-    let request = WatchWorkflowRequest { name: name.to_owned(), cursor: cursor.clone() };
-    let mut stream = client.watch_workflow(request).await?.into_inner();
+/// Shows the workflow's events until it is over, or has rested for a while.
+async fn follow(client: &Client, name: &str, progress: &mut Progress) -> anyhow::Result<Workflow> {
+    let mut watch = client.watch(name, "");
     let mut rests = false;
     loop {
         let next = if rests {
-            match tokio::time::timeout(REST, stream.message()).await {
+            match tokio::time::timeout(REST, watch.next()).await {
                 Ok(next) => next?,
-                Err(_silent) => return Ok(()),
+                Err(_silent) => break,
             }
         } else {
-            stream.message().await?
+            watch.next().await?
         };
-        let Some(response) = next else { return Ok(()) };
-        if !response.cursor.is_empty() {
-            *cursor = response.cursor;
-        }
-        let state = match response.message {
+        let state = match next {
             Some(Message::Event(event)) => {
                 progress.show(&event);
                 event.state()
             }
             Some(Message::Snapshot(workflow)) => workflow.state(),
-            Some(Message::Deleted(_)) => return Ok(()),
-            Some(Message::Heartbeat(_)) | None => continue,
+            Some(Message::Heartbeat(_)) => continue,
+            Some(Message::Deleted(_)) | None => break,
         };
-        if is_over(state) {
-            return Ok(());
-        }
         rests = is_resting(state);
     }
-}
-
-fn is_over(state: State) -> bool {
-    matches!(
-        state,
-        State::Succeeded
-            | State::Rejected
-            | State::Compensated
-            | State::Cancelled
-            | State::Abandoned
-    )
+    Ok(client.get(name).await?)
 }
 
 fn is_resting(state: State) -> bool {
@@ -255,13 +195,13 @@ fn exit_code(state: State) -> u8 {
     }
 }
 
-fn refusal_code(code: Code) -> u8 {
-    match code {
-        Code::InvalidArgument => 2,
-        Code::Unavailable => 7,
-        Code::PermissionDenied | Code::Unauthenticated => 8,
-        Code::NotFound => 9,
-        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => 10,
-        _ => 1,
+fn refusal_code(error: &Error) -> u8 {
+    match error.code() {
+        Some(Code::InvalidArgument) => 2,
+        Some(Code::PermissionDenied | Code::Unauthenticated) => 8,
+        Some(Code::NotFound) => 9,
+        Some(Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted) => 10,
+        Some(_) => 1,
+        None => 7,
     }
 }
