@@ -149,8 +149,8 @@ pub(super) fn install(cloud: &Arc<Cloud>, call: &Call) -> Result<Value, ApiError
         }
         if !stuck {
             let refusal = refusal_of(&job, admin, fits);
-            let partial = call.effect == Some(Fault::Partial);
-            let work = Arc::clone(cloud).carry_out_install(job, task.clone(), refusal, partial);
+            let effect = call.effect.clone();
+            let work = Arc::clone(cloud).carry_out_install(job, task.clone(), refusal, effect);
             cloud.spawn(work);
         }
     }
@@ -200,7 +200,7 @@ impl Cloud {
         job: AddonJob,
         task: String,
         refusal: Option<String>,
-        partial: bool,
+        effect: Option<Fault>,
     ) {
         self.after(INSTALL).await;
         let (cluster_id, name) = (job.cluster_id.clone(), job.name.clone());
@@ -210,7 +210,7 @@ impl Cloud {
             (None, Some(hands)) => hands.install_addon(job).await,
             (None, None) => Ok(()),
         };
-        if partial && result.is_ok() {
+        if effect == Some(Fault::Partial) && result.is_ok() {
             result = Err(format!("addon {name}: some of its objects could not be applied"));
         }
         let mut state = self.state();
@@ -219,6 +219,7 @@ impl Cloud {
             // Removed meanwhile, or being so: the removal has the last word.
             let pending = |addon: &&mut Addon| addon.state == "updating";
             match &result {
+                Ok(()) if effect == Some(Fault::NeverReady) => {}
                 Ok(()) => {
                     if let Some(addon) = cluster.addons.get_mut(&name).filter(pending) {
                         addon.state = "active".into();

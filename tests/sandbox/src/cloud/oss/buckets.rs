@@ -1,7 +1,7 @@
 //! What can be read of a bucket as a whole.
 
 use super::Reply;
-use crate::cloud::{clock, incoming::Incoming, state::Bucket};
+use crate::cloud::{incoming::Incoming, state::Bucket};
 
 pub(super) fn info(bucket: &Bucket) -> Reply {
     let Bucket { name, region, acl, block_public_access, .. } = bucket;
@@ -50,7 +50,7 @@ pub(super) fn list(bucket: &Bucket, request: &Incoming) -> Reply {
                  <Type>Normal</Type><Size>{}</Size><StorageClass>Standard</StorageClass>\
                  </Contents>",
                 quick_xml::escape::escape(key.as_str()),
-                clock::http_date(object.last_modified),
+                object.last_modified.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
                 quick_xml::escape::escape(super::objects::etag(&object.body).as_str()),
                 object.body.len(),
             )

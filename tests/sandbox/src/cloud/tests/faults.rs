@@ -85,6 +85,21 @@ async fn what_is_stuck_never_ends_and_can_be_removed() {
 }
 
 #[tokio::test]
+async fn a_partial_installation_fails_and_one_that_is_never_ready_does_not() {
+    for (kind, state) in [("partial", "fail"), ("never-ready", "success")] {
+        let world = World::start().await;
+        world.faults.add(&format!("cs:InstallClusterAddons@terway-eniip:{kind}")).unwrap();
+        let task = world.daemon.install("terway-eniip", "v1.9.14").await.good();
+        assert_eq!(world.ended(&task).await["state"], state);
+        assert_eq!(world.hands.installed.lock().unwrap().len(), 1);
+        assert_eq!(
+            world.cloud.state().cs.clusters[CLUSTER].addons["terway-eniip"].state,
+            "updating"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_partial_scale_out_makes_half_and_says_why() {
     let world = World::start().await;
     let pool = world.pool("burst").await;

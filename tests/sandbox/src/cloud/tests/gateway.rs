@@ -20,6 +20,16 @@ async fn awkward_characters_survive_signing() {
 }
 
 #[tokio::test]
+async fn blanks_may_be_written_as_in_forms() {
+    let world = World::start().await;
+    let target = "/?Comments=a%20b&UserName=u";
+    let mut request = world.daemon.signed("2015-05-01", "CreateUser", "POST", target, "");
+    request.url_mut().set_query(Some("Comments=a+b&UserName=u"));
+    let made = world.daemon.send(request).await.unwrap().good();
+    assert_eq!(made["User"]["Comments"], "a b");
+}
+
+#[tokio::test]
 async fn an_unknown_key_a_wrong_secret_and_no_signature_are_refused() {
     let world = World::start().await;
     let base = &world.daemon.base;
