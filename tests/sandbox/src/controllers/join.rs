@@ -138,6 +138,12 @@ impl DataCenter {
                 "unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: {refused:?}"
             ));
         }
+        // A machine that is switched off in the middle of its script registers nothing.
+        let ended = self.kubelets.ended.lock().await;
+        let instance = node.provider_id.rsplit_once('.').map_or("", |(_, instance)| instance);
+        if ended.contains(instance) {
+            return Err(format!("instance {instance} was terminated"));
+        }
         let kubelet = Objects::new(self.client_as(|auth| {
             auth.impersonate = Some(format!("system:node:{certificate_name}"));
             auth.impersonate_groups = Some(vec!["system:nodes".into()]);

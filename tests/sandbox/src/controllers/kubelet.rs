@@ -43,6 +43,8 @@ pub(super) struct Kubelets {
     pub(super) changed: Notify,
     /// Node name -> address, of the nodes whose kubelet runs.
     pub(super) live: Mutex<BTreeMap<String, String>>,
+    /// Instances that were terminated: nothing of theirs registers any more. Held while a node registers or ends.
+    pub(super) ended: tokio::sync::Mutex<BTreeSet<String>>,
     /// Pods that are, or were, worked on: (uid, ending).
     pub(super) busy: Mutex<BTreeSet<(String, bool)>>,
     /// Until the cluster stands as the seed has it, nothing takes time.

@@ -103,6 +103,7 @@ impl DataCenter {
             tasks: TaskTracker::new(),
             changed: Notify::new(),
             live: Default::default(),
+            ended: Default::default(),
             busy: Default::default(),
             settled: Default::default(),
         });
@@ -204,6 +205,8 @@ impl DataCenter {
 
     /// The instance is gone: its kubelet falls silent. The Node object stays until somebody deletes it.
     pub async fn terminate(&self, instance_id: &str) {
+        let mut ended = self.kubelets.ended.lock().await;
+        ended.insert(instance_id.to_owned());
         let Some(node) = self.node_of(instance_id).await else { return };
         self.kubelets.remove(name(&node));
         self.kubelets.changed.notify_one();

@@ -59,19 +59,23 @@ async fn pass(kubelets: &Arc<Kubelets>) -> Result<(), Refused> {
     nodes::collect_garbage(kubelets, &listed_nodes, &pods, &daemonsets).await
 }
 
-/// Tells of every change of a kind; a watch that ends is started anew.
+/// Tells of every change of a kind; a watch that ends is started anew, unless there is no such kind: what the data
+/// center has is installed before the controllers run.
 async fn follow(kubelets: &Kubelets, path: &str) {
     loop {
         let request = Request::get(format!("{path}?watch=true"))
             .body(Vec::new())
             .expect("a constant path is a valid URI");
-        if let Ok(stream) = kubelets.objects.client().request_stream(request).await {
-            let mut lines = stream.lines();
-            while let Ok(Some(_)) = lines.try_next().await {
-                kubelets.changed.notify_one();
+        match kubelets.objects.client().request_stream(request).await {
+            Ok(stream) => {
+                let mut lines = stream.lines();
+                while let Ok(Some(_)) = lines.try_next().await {
+                    kubelets.changed.notify_one();
+                }
             }
+            Err(kube::Error::Api(status)) if status.code == 404 => return,
+            Err(error) => tracing::debug!(path, %error, "A watch of the controllers failed"),
         }
         tokio::time::sleep(AGAIN).await;
-        kubelets.changed.notify_one();
     }
 }

@@ -329,6 +329,11 @@ async fn without_calico_the_installation_makes_its_crds_and_takes_them_away() {
 async fn a_restricted_agent_can_t_install_and_leaves_nothing() {
     let world = world(|center| center.admin_agent = false).await;
     let before = world.center.ledger().await.unwrap();
+    let review = json!({"spec": {"user": "system:serviceaccount:kube-system:ack",
+        "resourceAttributes": {"verb": "create", "group": "apps", "resource": "daemonsets", "namespace": "kube-system"}}});
+    let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let answer = world.center.kubelets.objects.create(reviews, &review).await.unwrap();
+    assert_eq!(answer["status"]["allowed"], false);
     let error = world.center.install_addon(&job(FULL)).await.unwrap_err();
     assert!(error.contains("system:serviceaccount:kube-system:ack"), "{error}");
     assert_eq!(before, world.center.ledger().await.unwrap());
@@ -405,6 +410,11 @@ async fn a_join_that_kubeadm_or_kubelet_would_refuse_is_refused_with_their_words
     let token = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-dcjoin";
     world.merge(token, &json!({"stringData": {"expiration": "2020-01-01T00:00:00Z"}})).await;
     assert!(world.center.join(&good).await.unwrap_err().contains("JWS signature"));
+    world.center.terminate("i-9").await;
+    let mut late = good.node.clone();
+    late.provider_id = "cn-hangzhou.i-9".into();
+    let error = world.center.register(&late.name, &late).await.unwrap_err();
+    assert!(error.contains("terminated"), "{error}");
     assert_eq!(world.list("/api/v1/nodes").await.len(), 3);
 }
 

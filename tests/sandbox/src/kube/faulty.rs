@@ -50,8 +50,10 @@ pub(super) async fn run(api: Arc<Api>, call: Call) -> Response<Body> {
     let Ok(fault) = api.faults.enter(&name, api.pace).await else { faults::cut() };
     let resource = call.request.wanted.resource.clone();
     let response = match &fault {
-        Some(Fault::Error { status, .. }) => return Failure::injected(*status).response(),
-        Some(Fault::Throttle) => return Failure::injected(429).response(),
+        Some(Fault::Error { status, code }) => {
+            return Failure::injected(*status, code.as_deref()).response();
+        }
+        Some(Fault::Throttle) => return Failure::injected(429, None).response(),
         Some(Fault::Late) => {
             land_later(&api, call);
             faults::cut()

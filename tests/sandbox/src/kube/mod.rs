@@ -181,6 +181,6 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<axum:
     let (parts, body) = request.into_parts();
     match axum::body::to_bytes(body, BODY_LIMIT).await {
         Ok(body) => api.serve(parts, body).await,
-        Err(_) => Failure::injected(413).response(),
+        Err(_) => Failure::injected(413, None).response(),
     }
 }

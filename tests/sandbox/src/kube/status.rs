@@ -1,5 +1,7 @@
 //! Refusals of the API server as `metav1.Status`, with the reasons and texts of the real one.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ pub(super) struct Failure {
     /// HTTP status.
     pub code: u16,
     /// `metav1.StatusReason`.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// For people.
     pub message: String,
     /// `details`; null when there are none.
@@ -22,7 +24,7 @@ pub(super) type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null }
+        Self { code, reason: reason.into(), message: message.into(), details: Value::Null }
     }
 
     fn about(mut self, group: &str, resource: &str, name: &str) -> Self {
@@ -160,10 +162,10 @@ impl Failure {
         failure
     }
 
-    /// Any other status, as faults ask for it.
+    /// A status as a fault asks for it, with its usual reason unless the fault names one.
     #[must_use]
-    pub(super) fn injected(code: u16) -> Self {
-        let reason = match code {
+    pub(super) fn injected(code: u16, reason: Option<&str>) -> Self {
+        let usual = match code {
             400 => "BadRequest",
             401 => "Unauthorized",
             403 => "Forbidden",
@@ -177,8 +179,11 @@ impl Failure {
             504 => "Timeout",
             _ => "Unknown",
         };
-        let mut failure =
-            Self::new(code, reason, format!("the sandbox was asked to answer {code} ({reason})"));
+        let message = format!("the sandbox was asked to answer {code}");
+        let mut failure = Self::new(code, usual, message);
+        if let Some(reason) = reason {
+            failure.reason = reason.to_owned().into();
+        }
         if matches!(code, 429 | 503) {
             failure.details = json!({"retryAfterSeconds": 1});
         }
