@@ -11,6 +11,8 @@ pub(crate) mod fixture;
 mod request;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 mod watch;
 mod workflows;

@@ -107,9 +107,7 @@ impl Runtime {
             Some(deadline) => Duration::from_millis(deadline.ms_since(now)) + GRACE,
             None => self.timing.attempt_deadline + GRACE,
         };
-        let span = tracing::info_span!(
-            "step", workflow.id = %context.workflow, step = %operation.step, operation = ?operation.kind, attempt = operation.attempt
-        );
+        let span = self.observer.operation(&context.workflow, operation);
         let work =
             tracing::Instrument::instrument(dispatch::run(template, operation, &context), span);
         let outcome = tokio::time::timeout(bound, work).await.unwrap_or_else(|_| {

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use causeway_engine::{Event, Input, Time, Workflow, WorkflowId};
+use causeway_engine::{Event, Input, Operation, Time, Workflow, WorkflowId};
 use causeway_workflows::{Connection, Definition, Timing};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,11 @@ pub const REQUEST_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
 pub trait Observer: Send + Sync {
     /// These events have just become durable, and led to `state`.
     fn appended(&self, state: &Workflow, events: &[Event]);
+
+    /// The span in which an operation runs.
+    fn operation(&self, _workflow: &WorkflowId, _operation: &Operation) -> tracing::Span {
+        tracing::Span::none()
+    }
 }
 
 /// What a runtime is made of.

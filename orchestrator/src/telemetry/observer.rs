@@ -1,7 +1,7 @@
 //! Hears of every durable event: turns it into spans, and logs what changes the state of a workflow.
 
-use causeway_engine::{Event, Failure, StepName, Workflow};
-use tracing::{debug, error, info, warn};
+use causeway_engine::{Event, Failure, Operation, StepName, Workflow, WorkflowId};
+use tracing::{Span, debug, error, info, warn};
 
 use super::Traces;
 use crate::runtime::Observer;
@@ -27,6 +27,10 @@ impl Observer for Journal {
             // The events of one append were decided at one moment.
             self.traces.journaled(state, event, state.updated_at);
         }
+    }
+
+    fn operation(&self, workflow: &WorkflowId, operation: &Operation) -> Span {
+        super::operation_span(workflow, operation)
     }
 }
 

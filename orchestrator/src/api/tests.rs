@@ -1,0 +1,396 @@
+//! The services over a real socket, with the real runtime on the memory store, and daemons that end and come back.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use causeway_proto::{
+    reasons,
+    v1::{
+        self as pb, admin_service_client::AdminServiceClient,
+        hybrid_cluster_service_client::HybridClusterServiceClient, start_workflow_request::Spec,
+        watch_workflow_response::Message, workflow::State,
+        workflow_service_client::WorkflowServiceClient,
+    },
+};
+use causeway_workflows::{Connection, Timing};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt as _;
+
+use super::{Options, serve};
+use crate::{
+    auth::Authenticator,
+    clock,
+    config::{self, Flags},
+    runtime::{Parts, Runtime},
+    store::{MemoryStore, Store, memory::Disk, seal::Sealer},
+    telemetry::{self, Journal},
+};
+
+/// A daemon without a process.
+struct Daemon {
+    stopping: CancellationToken,
+    runtime: Arc<Runtime>,
+    tasks: JoinSet<anyhow::Result<()>>,
+    channel: Channel,
+}
+
+impl Daemon {
+    async fn start(disk: &Disk) -> Self {
+        Self::start_with(disk, |_| {}).await
+    }
+
+    async fn start_with(disk: &Disk, change: impl FnOnce(&mut Options)) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::open(disk).unwrap());
+        let timing = Timing::default();
+        let none = Arc::new(Connection::none(&timing).unwrap());
+        let runtime = Runtime::new(Parts {
+            fence: store.own(0).await.unwrap(),
+            store,
+            sealer: Arc::new(Sealer::from_hex(&"ab".repeat(32), "test").unwrap()),
+            definitions: causeway_workflows::registry(),
+            connections: BTreeMap::from([(String::new(), none)]),
+            timing,
+            clock: clock::system(),
+            observer: Arc::new(Journal::new(telemetry::Traces::off())),
+        });
+        runtime.recover().await.unwrap();
+        let mut options = Options {
+            authenticator: Authenticator::new(&config::load(&Flags::default(), &|_| None).unwrap()),
+            clock: clock::system(),
+            store_kind: "memory",
+            heartbeat: Duration::from_secs(15),
+        };
+        change(&mut options);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, runtime.handle(), options, stopping.clone()));
+        let timers = runtime.clone();
+        tasks.spawn(async move {
+            timers.run_timers().await;
+            Ok(())
+        });
+        let channel =
+            Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { stopping, runtime, tasks, channel }
+    }
+
+    fn workflows(&self) -> WorkflowServiceClient<Channel> {
+        WorkflowServiceClient::new(self.channel.clone())
+    }
+
+    async fn stop(mut self) {
+        self.runtime.drain(Duration::from_secs(5)).await;
+        self.stopping.cancel();
+        drop(self.channel);
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn start_noop(&self, request_id: &str, undo: bool) -> Result<pb::Workflow, Status> {
+        let spec = Some(Spec::Noop(pb::NoopSpec { steps: 0, undo }));
+        let request =
+            pb::StartWorkflowRequest { request_id: request_id.into(), spec, ..Default::default() };
+        Ok(self.workflows().start_workflow(request).await?.into_inner())
+    }
+
+    /// The cursor after the given record.
+    async fn cursor(&self, workflow: &pb::Workflow, record: u64) -> String {
+        let mut admin = AdminServiceClient::new(self.channel.clone());
+        let store = admin
+            .get_server_info(pb::GetServerInfoRequest {})
+            .await
+            .unwrap()
+            .into_inner()
+            .store
+            .unwrap();
+        let scope = [store.id.as_str(), &store.epoch.to_string(), &workflow.id];
+        super::token::encode("watch", &scope, &record.to_string())
+    }
+
+    /// A finished self-test.
+    async fn finished(&self) -> pb::Workflow {
+        let started = self.start_noop("", true).await.unwrap();
+        let request = pb::WaitWorkflowRequest { name: started.name, ..Default::default() };
+        self.workflows().wait_workflow(request).await.unwrap().into_inner()
+    }
+
+    async fn watch(
+        &self,
+        name: &str,
+        cursor: &str,
+    ) -> Result<tonic::Streaming<pb::WatchWorkflowResponse>, Status> {
+        let request = pb::WatchWorkflowRequest { name: name.into(), cursor: cursor.into() };
+        Ok(self.workflows().watch_workflow(request).await?.into_inner())
+    }
+}
+
+fn reason(status: &Status) -> String {
+    status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
+}
+
+/// All that a watch says, with the cursor after each message.
+async fn all(mut stream: tonic::Streaming<pb::WatchWorkflowResponse>) -> Vec<(String, Message)> {
+    let mut messages = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        messages.push((message.cursor, message.message.unwrap()));
+    }
+    messages
+}
+
+fn sequences(messages: &[(String, Message)]) -> Vec<u64> {
+    let sequence = |message: &Message| match message {
+        Message::Event(event) => Some(event.sequence),
+        _ => None,
+    };
+    messages.iter().filter_map(|(_, message)| sequence(message)).collect()
+}
+
+#[tokio::test]
+async fn a_workflow_is_started_waited_for_and_shown() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let done = daemon.finished().await;
+    assert_eq!(done.state(), State::Succeeded);
+    assert_eq!(done.steps.len(), 10);
+    assert!(
+        matches!(done.result.unwrap().result, Some(pb::workflow_result::Result::Noop(result)) if result.steps == 10)
+    );
+    let shown = daemon
+        .workflows()
+        .get_workflow(pb::GetWorkflowRequest { name: done.name })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((shown.state(), shown.etag), (State::Succeeded, done.etag));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_request_has_the_same_answer_also_after_a_restart() {
+    let disk = Disk::new();
+    let daemon = Daemon::start(&disk).await;
+    let first = daemon.start_noop("r1", false).await.unwrap();
+    assert_eq!(daemon.start_noop("r1", false).await.unwrap().name, first.name);
+    daemon.stop().await;
+    let daemon = Daemon::start(&disk).await;
+    assert_eq!(daemon.start_noop("r1", false).await.unwrap().name, first.name);
+    let other = daemon.start_noop("r1", true).await.unwrap_err();
+    assert_eq!(
+        (other.code(), reason(&other).as_str()),
+        (Code::AlreadyExists, reasons::REQUEST_ID_REUSED)
+    );
+    assert_eq!(other.get_error_details().error_info().unwrap().metadata["field"], "spec");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_follows_a_running_workflow_to_its_end() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let started = daemon.start_noop("", true).await.unwrap();
+    // From the first record on: so it does not matter how fast the workflow is.
+    let cursor = daemon.cursor(&started, 1).await;
+    let messages = all(daemon.watch(&started.name, &cursor).await.unwrap()).await;
+    let seen = sequences(&messages);
+    assert_eq!(seen, (2..).take(seen.len()).collect::<Vec<_>>());
+    let Message::Event(last) = &messages.last().unwrap().1 else { panic!("ends with an event") };
+    assert_eq!((last.r#type.as_str(), last.state()), ("ENDED", State::Succeeded));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_from_any_cursor_after_a_restart() {
+    let disk = Disk::new();
+    let daemon = Daemon::start(&disk).await;
+    let done = daemon.finished().await;
+    let request = pb::ListWorkflowEventsRequest {
+        parent: done.name.clone(),
+        page_size: 1000,
+        ..Default::default()
+    };
+    let history =
+        daemon.workflows().list_workflow_events(request).await.unwrap().into_inner().events;
+    let snapshot = all(daemon.watch(&done.name, "").await.unwrap()).await;
+    assert_eq!(snapshot.len(), 1, "an ended workflow is a snapshot, and nothing after it");
+    daemon.stop().await;
+    let daemon = Daemon::start(&disk).await;
+    for position in 1..=history.len() as u64 {
+        let cursor = daemon.cursor(&done, position).await;
+        let messages = all(daemon.watch(&done.name, &cursor).await.unwrap()).await;
+        assert_eq!(sequences(&messages), (position + 1..=history.len() as u64).collect::<Vec<_>>());
+    }
+    assert_eq!(snapshot[0].0, daemon.cursor(&done, history.len() as u64).await);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_foreign_cursor_is_out_of_range() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let done = daemon.finished().await;
+    let other = Daemon::start(&Disk::new()).await;
+    let foreign =
+        all(other.watch(&other.finished().await.name, "").await.unwrap()).await.remove(0).0;
+    let error = daemon.watch(&done.name, &foreign).await.unwrap_err();
+    assert_eq!(
+        (error.code(), reason(&error).as_str()),
+        (Code::OutOfRange, reasons::CURSOR_EXPIRED)
+    );
+    daemon.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn history_and_lists_come_in_pages_that_show_everything_once() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let mut names = Vec::new();
+    for _ in 0..5 {
+        names.push(daemon.finished().await.name);
+    }
+    names.reverse();
+    let (mut listed, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request =
+            pb::ListWorkflowsRequest { page_size: 2, page_token, filter: "state=succeeded".into() };
+        let page = daemon.workflows().list_workflows(request).await.unwrap().into_inner();
+        listed.extend(page.workflows.into_iter().map(|workflow| workflow.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, names, "newest first");
+    let (mut sequences, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request =
+            pb::ListWorkflowEventsRequest { parent: names[0].clone(), page_size: 7, page_token };
+        let page = daemon.workflows().list_workflow_events(request).await.unwrap().into_inner();
+        sequences.extend(page.events.into_iter().map(|event| event.sequence));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<_>>());
+    let none = pb::ListWorkflowsRequest { filter: "state=STUCK".into(), ..Default::default() };
+    assert!(
+        daemon.workflows().list_workflows(none).await.unwrap().into_inner().workflows.is_empty()
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_with_its_reason() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let mut workflows = daemon.workflows();
+    let missing = workflows
+        .get_workflow(pb::GetWorkflowRequest { name: "workflows/none".into() })
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (missing.code(), reason(&missing).as_str()),
+        (Code::NotFound, reasons::WORKFLOW_NOT_FOUND)
+    );
+    let bad =
+        workflows.get_workflow(pb::GetWorkflowRequest { name: "x/y/z".into() }).await.unwrap_err();
+    assert_eq!(bad.get_error_details().bad_request().unwrap().field_violations[0].field, "name");
+    let request = pb::ListWorkflowsRequest { page_token: "x".into(), ..Default::default() };
+    let token = workflows.list_workflows(request).await.unwrap_err();
+    assert_eq!(
+        (token.code(), reason(&token).as_str()),
+        (Code::InvalidArgument, reasons::PAGE_TOKEN_INVALID)
+    );
+    let done = daemon.finished().await;
+    let request = pb::CancelWorkflowRequest { name: done.name.clone(), ..Default::default() };
+    let late = workflows.cancel_workflow(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::FailedPrecondition);
+    let details = late.get_error_details();
+    assert_eq!(details.error_info().unwrap().metadata["state"], "SUCCEEDED");
+    assert_eq!(details.precondition_failure().unwrap().violations[0].subject, done.name);
+    let later = workflows.pause_workflow(pb::PauseWorkflowRequest::default()).await.unwrap_err();
+    assert_eq!(
+        (later.code(), reason(&later).as_str()),
+        (Code::Unimplemented, reasons::RPC_NOT_IMPLEMENTED)
+    );
+    let mut clusters = HybridClusterServiceClient::new(daemon.channel.clone());
+    let request = pb::GetHybridClusterRequest { name: "hybridClusters/dc1".into() };
+    let missing = clusters.get_hybrid_cluster(request).await.unwrap_err();
+    assert_eq!(reason(&missing), reasons::HYBRID_CLUSTER_NOT_FOUND);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_cluster_is_refused_with_paths_before_anything_is_journaled() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let spec = pb::HybridClusterSpec { connection: "nowhere".into(), ..Default::default() };
+    let request =
+        pb::StartWorkflowRequest { spec: Some(Spec::HybridCluster(spec)), ..Default::default() };
+    let error = daemon.workflows().start_workflow(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    let details = error.get_error_details();
+    let paths: Vec<_> =
+        details.bad_request().unwrap().field_violations.iter().map(|v| v.field.as_str()).collect();
+    assert!(paths.contains(&"spec.connection") && paths.contains(&"metadata.name"), "{paths:?}");
+    let all = daemon
+        .workflows()
+        .list_workflows(pb::ListWorkflowsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(all.workflows.is_empty());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_gets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // of "test"
+    std::fs::write(&file, format!("[auth.tokens.eve]\nsha256 = \"{hash}\"\nrole = \"viewer\""))
+        .unwrap();
+    let config =
+        config::load(&Flags { config: Some(file), ..Flags::default() }, &|_| None).unwrap();
+    let daemon = Daemon::start_with(&Disk::new(), |options| {
+        options.authenticator = Authenticator::new(&config)
+    })
+    .await;
+    let stranger = daemon.start_noop("", false).await.unwrap_err();
+    assert_eq!(
+        (stranger.code(), reason(&stranger).as_str()),
+        (Code::Unauthenticated, reasons::UNAUTHENTICATED)
+    );
+    let token: tonic::metadata::MetadataValue<_> = "Bearer test".parse().unwrap();
+    let mut viewer = WorkflowServiceClient::with_interceptor(
+        daemon.channel.clone(),
+        move |mut request: tonic::Request<()>| {
+            request.metadata_mut().insert("authorization", token.clone());
+            Ok(request)
+        },
+    );
+    viewer.list_workflows(pb::ListWorkflowsRequest::default()).await.unwrap();
+    let refused = viewer.start_workflow(pb::StartWorkflowRequest::default()).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::PermissionDenied, reasons::PERMISSION_DENIED)
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn health_and_server_info_are_answered() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    daemon.finished().await;
+    for service in ["", "causeway.v1.WorkflowService"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let health =
+            HealthClient::new(daemon.channel.clone()).check(request).await.unwrap().into_inner();
+        assert_eq!(health.status, 1, "{service:?} serves");
+    }
+    let mut admin = AdminServiceClient::new(daemon.channel.clone());
+    let info = admin.get_server_info(pb::GetServerInfoRequest {}).await.unwrap().into_inner();
+    assert_eq!(info.workflows["SUCCEEDED"], 1);
+    assert_eq!((info.authentication.as_str(), info.draining), ("none", false));
+    assert!(info.definitions.iter().any(|definition| definition.name == "saga-10"));
+    daemon.stop().await;
+}
