@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tracing::Instrument;
 
 use super::acs3::{self, Signable};
@@ -75,6 +75,8 @@ pub struct Client {
     slots: Arc<Semaphore>,
     call_timeout: Duration,
     deadline: Option<Timestamp>,
+    /// The account of the key that signs, once asked; a key never changes its account.
+    account: Arc<OnceCell<String>>,
     pub(super) sources: Sources,
 }
 
@@ -141,6 +143,7 @@ impl Client {
             slots: Arc::new(Semaphore::new(options.max_concurrent_calls.max(1))),
             call_timeout: options.call_timeout,
             deadline: None,
+            account: Arc::new(OnceCell::new()),
             sources: options.sources,
         })
     }
@@ -163,7 +166,16 @@ impl Client {
     /// The same client signing with another key, to see whether that key works.
     #[must_use]
     pub fn signing_with(&self, credentials: Credentials) -> Self {
-        Self { credentials, ..self.clone() }
+        Self { credentials, account: Arc::new(OnceCell::new()), ..self.clone() }
+    }
+
+    /// The account of the key that signs; asked once.
+    ///
+    /// # Errors
+    /// As `GetCallerIdentity` failed.
+    pub async fn account_id(&self) -> Result<&str, Error> {
+        let ask = || async { Ok(super::sts::get_caller_identity(self).await?.account_id) };
+        self.account.get_or_try_init(ask).await.map(String::as_str)
     }
 
     /// The region.

@@ -12,6 +12,8 @@ pub mod ecs;
 mod endpoints;
 mod error;
 pub mod ess;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod oss;
 mod oss_sign;
 mod params;

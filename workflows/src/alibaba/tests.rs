@@ -4,87 +4,40 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use causeway_engine::FailureClass;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+use super::fake::{FakeCloud, Reply};
 use super::*;
 
-/// What the server does with a connection.
-#[derive(Clone)]
-enum Reply {
-    /// Answers with these bytes.
-    Text(String),
-    /// Reads the request, then closes.
-    Cut,
-    /// Reads the request, then says nothing.
-    Silence,
-}
-
 fn reply(status: &str, headers: &str, body: &str) -> Reply {
-    let length = body.len();
-    Reply::Text(format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    ))
+    Reply::of(status, headers, body)
 }
 
 /// A server that gives the replies in turn (the last one for ever), and remembers the requests.
 struct Server {
-    url: String,
+    cloud: FakeCloud,
     requests: Arc<Mutex<Vec<String>>>,
-    _tasks: JoinSet<()>,
 }
 
 impl Server {
     async fn start(replies: Vec<Reply>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(vec![]));
-        let mut tasks = JoinSet::new();
         let seen = requests.clone();
-        tasks.spawn(async move {
-            let mut open = vec![];
-            for index in 0.. {
-                let (mut socket, _) = listener.accept().await.unwrap();
-                let request = read_request(&mut socket).await;
-                seen.lock().unwrap().push(request);
-                match &replies[index.min(replies.len() - 1)] {
-                    Reply::Text(text) => socket.write_all(text.as_bytes()).await.unwrap(),
-                    Reply::Cut => {}
-                    Reply::Silence => open.push(socket),
-                }
-            }
-        });
-        Self { url, requests, _tasks: tasks }
+        let cloud = FakeCloud::start(move |request| {
+            let mut seen = seen.lock().unwrap();
+            seen.push(request.text.clone());
+            replies[(seen.len() - 1).min(replies.len() - 1)].clone()
+        })
+        .await;
+        Self { cloud, requests }
     }
 
     fn client(&self) -> Client {
-        client(&self.url, Credentials::new("LTAItest", "s3cr3t", None))
+        client(&self.cloud.url, Credentials::new("LTAItest", "s3cr3t", None))
     }
 
     fn request(&self) -> String {
         self.requests.lock().unwrap().last().cloned().unwrap()
-    }
-}
-
-async fn read_request(socket: &mut tokio::net::TcpStream) -> String {
-    let mut bytes = vec![];
-    let mut buffer = [0; 4096];
-    loop {
-        let count = socket.read(&mut buffer).await.unwrap_or(0);
-        bytes.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                line.to_lowercase().strip_prefix("content-length: ").map(|n| n.parse().unwrap())
-            });
-            if body.len() >= length.unwrap_or(0) {
-                return text;
-            }
-        }
-        if count == 0 {
-            return text;
-        }
     }
 }
 
@@ -113,7 +66,7 @@ async fn an_rpc_call_is_a_signed_post_with_its_parameters_in_the_query() {
         request.starts_with("POST /?Comments=a%20b%2A&DisplayName=u&UserName=u HTTP/1.1\r\n"),
         "{request}"
     );
-    let host = server.url.strip_prefix("http://").unwrap();
+    let host = server.cloud.url.strip_prefix("http://").unwrap();
     for line in [
         format!("host: {host}"),
         "x-acs-action: CreateUser".into(),
@@ -135,10 +88,15 @@ async fn an_rpc_call_is_a_signed_post_with_its_parameters_in_the_query() {
 async fn a_roa_call_has_its_path_and_a_signed_json_body() {
     let server = Server::start(vec![reply("202 Accepted", "", "")]).await;
     let credentials = Credentials::new("STS.k", "s", Some("t0ken".into()));
-    let task =
-        cs::install_addon(&client(&server.url, credentials), "c1", "terway-eniip", "v1.14.5", "")
-            .await
-            .unwrap();
+    let task = cs::install_addon(
+        &client(&server.cloud.url, credentials),
+        "c1",
+        "terway-eniip",
+        "v1.14.5",
+        "",
+    )
+    .await
+    .unwrap();
     assert_eq!(task.task_id, "");
     let request = server.request();
     assert!(request.starts_with("POST /clusters/c1/components/install HTTP/1.1\r\n"), "{request}");

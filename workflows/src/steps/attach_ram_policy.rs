@@ -1,0 +1,129 @@
+//! `attach-ram-policy`: grants the policy to the add-ons' user. Its undo detaches only what it attached, after all that
+//! needs the grant is gone.
+//!
+//! Idempotent by name: attaching again is told apart by its own error, and is a success.
+
+use async_trait::async_trait;
+use causeway_engine::Failure;
+use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::addon_identity::{AddonUser, POLICY_NAME};
+use super::cloud::{all_gone, cloud_of, is_marked_by, touched};
+use crate::alibaba::{Client, ram};
+use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
+
+/// The step.
+pub struct AttachRamPolicy;
+
+/// The before-image, and the output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Attachment {
+    user_name: String,
+    policy_name: String,
+    /// Whether it was attached before us.
+    attached: bool,
+}
+
+#[async_trait]
+impl Action for AttachRamPolicy {
+    async fn observe(&self, context: &Context) -> Result<Observed, Failure> {
+        let user: AddonUser = context.output_of("create-ram-user")?;
+        let client = cloud_of(context).await?;
+        let attached = attached(&client, &user.user_name).await?.ok_or_else(|| {
+            Failure::permanent(format!("RAM user {} is gone; start again", user.user_name))
+                .with_code("RAM_USER_GONE")
+        })?;
+        let mut before =
+            Attachment { user_name: user.user_name, policy_name: POLICY_NAME.to_owned(), attached };
+        if !attached {
+            return Ok(Observed::change(value(&before)));
+        }
+        // An attachment has no room for a marker; on a user of our own making it can only be ours.
+        let owner = ram::get_user(&client, &before.user_name).await?;
+        let ours = owner.is_some_and(|user| is_marked_by(&user.comments, &context.workflow));
+        before.attached = !ours;
+        let verdict = if ours { Verdict::Ours } else { Verdict::Adopted };
+        Ok(Observed::as_wanted(verdict, value(&before), value(&before)))
+    }
+
+    async fn apply(&self, context: &Context) -> Result<Value, Failure> {
+        let before: Attachment = context.before_image()?;
+        let client = cloud_of(context).await?;
+        context.still_time()?;
+        match ram::attach_policy_to_user(&client, &before.user_name, &before.policy_name).await {
+            Ok(()) => {}
+            // It was not attached when we looked: an earlier attempt of ours was.
+            Err(error) if error.is("EntityAlreadyExists") => {}
+            Err(error) => return Err(error.into()),
+        }
+        touched(context, object(&before, true)).await?;
+        Ok(value(&before))
+    }
+
+    async fn confirm(&self, context: &Context) -> Result<Confirm, Failure> {
+        let before: Attachment = context.before_image()?;
+        let client = cloud_of(context).await?;
+        Ok(match attached(&client, &before.user_name).await? {
+            Some(true) => Confirm::Holds(value(&before)),
+            _ => Confirm::NotYet(format!(
+                "policy {} to be seen on RAM user {}",
+                before.policy_name, before.user_name
+            )),
+        })
+    }
+
+    async fn resolve(&self, context: &Context) -> Result<(Resolution, Value), Failure> {
+        let before: Attachment = context.before_image()?;
+        let client = cloud_of(context).await?;
+        if attached(&client, &before.user_name).await? == Some(true) {
+            touched(context, object(&before, true)).await?;
+            return Ok((Resolution::Done, value(&before)));
+        }
+        Ok((Resolution::NoEffect, Value::Null))
+    }
+
+    async fn revert(&self, context: &Context) -> Result<Revert, Failure> {
+        let before: Attachment = context.before_image()?;
+        let client = cloud_of(context).await?;
+        if attached(&client, &before.user_name).await? != Some(true) {
+            all_gone(context).await?;
+            return Ok(Revert::Done(Undone::NothingThere));
+        }
+        context.still_time()?;
+        match ram::detach_policy_from_user(&client, &before.user_name, &before.policy_name).await {
+            Ok(()) => {}
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(error.into()),
+        }
+        touched(context, object(&before, false)).await?;
+        Ok(Revert::Done(Undone::Reverted))
+    }
+
+    async fn verify_gone(&self, context: &Context) -> Result<Option<bool>, Failure> {
+        let before: Attachment = context.before_image()?;
+        let client = cloud_of(context).await?;
+        Ok(Some(attached(&client, &before.user_name).await? != Some(true)))
+    }
+}
+
+/// Whether the policy is attached to the user; `None` where there is no user.
+async fn attached(client: &Client, user: &str) -> Result<Option<bool>, Failure> {
+    let policies = ram::list_policies_for_user(client, user).await?;
+    Ok(policies.map(|policies| policies.iter().any(|policy| policy.policy_name == POLICY_NAME)))
+}
+
+fn object(attachment: &Attachment, present: bool) -> Object {
+    let Attachment { user_name, policy_name, .. } = attachment;
+    Object {
+        kind: "ram-attachment".to_owned(),
+        id: format!("{policy_name}/{user_name}"),
+        origin: Origin::Created,
+        present,
+        remedy: format!(
+            "aliyun ram DetachPolicyFromUser --PolicyType Custom --PolicyName {policy_name} --UserName {user_name}"
+        ),
+        facts: json!({"user_name": user_name}),
+    }
+}
