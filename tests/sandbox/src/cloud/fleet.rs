@@ -121,6 +121,27 @@ fn grow(
     (born, failure)
 }
 
+/// A script that failed, as the scaling group tells it.
+fn note_failed_script(state: &mut State, id: &str, failure: &str) {
+    let instance = state.ecs.instances.get(id);
+    let Some(pool) = instance.and_then(|instance| state.cs.pools.get(&instance.pool_id)) else {
+        return;
+    };
+    let message = format!("The lifecycle hook of ECS instance {id} was abandoned: {failure}");
+    let now = clock::utc();
+    state.history.activities.push(Activity {
+        id: random_id("asa-bp1", 17),
+        scaling_group_id: pool.scaling_group_id.clone(),
+        status: "Failed".into(),
+        description: message.clone(),
+        cause: "A lifecycle hook ended.".into(),
+        error: Some(("LifecycleHook.Abandoned".into(), message)),
+        created_instances: vec![id.to_owned()],
+        start_time: now.clone(),
+        end_time: now,
+    });
+}
+
 fn create(cloud: &Cloud, state: &mut State, pool_id: &str) -> Result<String, Failure> {
     let fail = |code: &str, message: &str| (code.to_owned(), message.to_owned());
     let sold_out = || {
@@ -326,6 +347,9 @@ impl Cloud {
                 instance.error_message.clone_from(failure);
             }
         });
+        if let (true, Some(failure)) = (there, &failure) {
+            note_failed_script(&mut self.state(), &id, failure);
+        }
         if let Some(task) = task {
             let failure =
                 if there { failure.as_deref() } else { Some("the instance was released") };

@@ -22,6 +22,9 @@ use crate::faults::{CallName, Fault, cut};
 /// How long after a lost call its effect lands, in seconds of reality: after its caller's own deadline for one call.
 pub(crate) const LATE: u64 = 35;
 
+/// Nonces too old to matter are forgotten each time that so many more have come.
+const NONCES_SWEPT: usize = 4096;
+
 /// A product behind the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Product {
@@ -249,7 +252,9 @@ fn authenticate(cloud: &Cloud, request: &Incoming, roa: bool) -> Result<Caller, 
     let nonce = request.header("x-acs-signature-nonce").filter(|nonce| !nonce.is_empty());
     let nonce = nonce.ok_or_else(|| incomplete("x-acs-signature-nonce is needed".into()))?;
     let nonces = &mut state.history.nonces;
-    nonces.retain(|_, used| clock::is_fresh(*used));
+    if !nonces.is_empty() && nonces.len().is_multiple_of(NONCES_SWEPT) {
+        nonces.retain(|_, used| clock::is_fresh(*used));
+    }
     let used = nonces.insert(format!("{} {nonce}", caller.access_key_id), clock::now());
     if used.is_some() {
         let message = "Specified signature nonce was used already.";

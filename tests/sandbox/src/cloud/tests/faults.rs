@@ -38,7 +38,7 @@ async fn a_cut_call_has_no_answer_and_its_effect_or_not() {
 
 #[tokio::test]
 async fn a_late_call_is_lost_and_lands_afterwards() {
-    let world = World::start().await;
+    let world = World::at(&Seed::guide(), 20.0).await;
     world.faults.add("ram:CreateUser:late").unwrap();
     let target = format!("/?UserName={USER}");
     let request = world.daemon.signed("2015-05-01", "CreateUser", "POST", &target, "");
@@ -167,7 +167,7 @@ async fn a_caller_that_dies_at_a_boundary_before_the_effect_has_had_none() {
     call.abort_all();
     assert!(call.join_next().await.unwrap().is_err());
     // The end of the connection is seen by the server in its own time.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     world.cloud.boundaries().release();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!world.cloud.state().ram.users.contains_key(USER));

@@ -119,6 +119,11 @@ async fn a_pool_is_active_before_its_nodes_are_ready() {
     let detail = world.daemon.cs("DescribeClusterNodePoolDetail", "GET", &path, None).await.good();
     assert_eq!(detail["status"]["state"], "active");
     assert_eq!(detail["status"]["failed_nodes"], 1);
+    let group = detail["scaling_group"]["scaling_group_id"].as_str().unwrap();
+    let params = [("RegionId", "cn-hangzhou"), ("ScalingGroupId", group)];
+    let told = world.daemon.rpc("2022-02-22", "DescribeScalingActivities", &params).await.good();
+    let told = told["ScalingActivities"][0]["ErrorMessage"].as_str().unwrap().to_owned();
+    assert!(told.ends_with("kubeadm: no such host"), "{told}");
 }
 
 #[tokio::test]

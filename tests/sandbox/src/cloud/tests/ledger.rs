@@ -143,6 +143,18 @@ async fn anything_foreign_changes_the_ledger() {
     assert!(looked_at > 200, "{looked_at}");
 }
 
+#[test]
+fn only_the_known_fields_are_left_out_of_what_is_serialised() {
+    let lines: Vec<&str> = include_str!("../state.rs").lines().map(str::trim).collect();
+    let skipped = lines.windows(3).filter(|three| three[0] == "#[serde(skip)]").map(|three| {
+        let field = if three[1].starts_with("///") { three[2] } else { three[1] };
+        field.trim_start_matches("pub(crate) ").split(':').next().unwrap()
+    });
+    let skipped: BTreeSet<&str> = skipped.collect();
+    let known = ["history", "last_modified", "never_ready", "secret", "stock", "works_from"];
+    assert_eq!(skipped, BTreeSet::from(known));
+}
+
 #[tokio::test]
 async fn one_more_of_what_has_a_random_id_changes_the_ledger() {
     for change in [

@@ -53,10 +53,14 @@ impl World {
     }
 
     async fn of(seed: &Seed) -> Self {
+        Self::at(seed, 400.0).await
+    }
+
+    async fn at(seed: &Seed, speed: f64) -> Self {
         // Another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let faults = Faults::new();
-        let cloud = Cloud::new(seed, Arc::clone(&faults), Pace::new(400.0));
+        let cloud = Cloud::new(seed, Arc::clone(&faults), Pace::new(speed));
         let hands = Arc::new(FakeHands::default());
         cloud.set_hands(Arc::clone(&hands) as Arc<dyn Hands>);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
