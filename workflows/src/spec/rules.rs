@@ -20,8 +20,8 @@ pub(super) const VSWITCHES_MAX: usize = 8;
 pub(super) const TAGS_MAX: usize = 15;
 /// Most warm addresses on a node.
 const WARM_ADDRESSES_MAX: u32 = 500;
-/// Shortest life of a join token: an instance must boot within it.
-const TOKEN_TTL_MIN: Duration = Duration::from_secs(10 * 60);
+/// Shortest life of a join token: the last instance must have joined within it, and `scale-out` refuses to begin otherwise.
+const TOKEN_TTL_MIN: Duration = Duration::from_secs(60 * 60);
 /// Longest life of a join token.
 const TOKEN_TTL_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// Longest timeout.

@@ -397,6 +397,10 @@ fn script_token_and_publishing_are_judged() {
     for (pointer, value, path, reason) in cases {
         only(&with(pointer, value), path, reason, "");
     }
+}
+
+#[test]
+fn an_objects_prefix_may_be_empty_or_have_parts() {
     for prefix in ["", "a", "a/b/", "a.b-c_d/"] {
         assert!(
             normalize_and_validate(

@@ -312,3 +312,70 @@ fn entry(cluster_id: &str, id: &str, name: &str, present: bool) -> Object {
         facts: json!({"name": name}),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::pool_world::PoolWorld;
+
+    #[tokio::test]
+    async fn a_pool_of_size_0_is_made_with_our_tags_and_taken_away_again() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("create-node-pool");
+        assert_eq!(bench.observe(&CreateNodePool).await.unwrap(), Verdict::Change);
+        bench.apply(&CreateNodePool).await.unwrap();
+        assert!(matches!(bench.confirm(&CreateNodePool).await.unwrap(), Confirm::Holds(_)));
+        let pool = world.world().pool.clone().unwrap();
+        assert_eq!(pool["scaling_group"]["desired_size"], 0);
+        assert_eq!(
+            pool["scaling_group"]["tags"][0],
+            json!({"key": "causeway.workflow", "value": "w0123456789abcde"})
+        );
+        assert_eq!(bench.observe(&CreateNodePool).await.unwrap(), Verdict::Ours);
+        assert_eq!(bench.revert(&CreateNodePool).await.unwrap(), Undone::Reverted);
+        assert_eq!(world.world().pool, None);
+        assert_eq!(bench.revert(&CreateNodePool).await.unwrap(), Undone::Reverted);
+    }
+
+    #[tokio::test]
+    async fn a_pool_of_that_name_by_somebody_else_is_a_conflict_and_survives_the_undo() {
+        let world = PoolWorld::new().await;
+        world.world().pool =
+            Some(json!({"nodepool_info": {"nodepool_id": "np9", "name": "burst"}}));
+        let mut bench = world.bench("create-node-pool");
+        assert_eq!(
+            bench.observe(&CreateNodePool).await.unwrap_err().code.as_deref(),
+            Some("CONFLICT")
+        );
+        assert_eq!(bench.revert(&CreateNodePool).await.unwrap(), Undone::NothingThere);
+        assert!(world.world().pool.is_some() && world.world().calls.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_resolved_by_the_tags() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("create-node-pool");
+        bench.observe(&CreateNodePool).await.unwrap();
+        assert_eq!(bench.resolve(&CreateNodePool).await.unwrap(), Resolution::NoEffect);
+        world.world().cut = true;
+        assert_eq!(bench.apply(&CreateNodePool).await.unwrap_err().class, FailureClass::Unknown);
+        assert_eq!(bench.resolve(&CreateNodePool).await.unwrap(), Resolution::Done);
+        bench.apply(&CreateNodePool).await.unwrap();
+        assert_eq!(
+            world.world().calls,
+            ["CreateClusterNodePool"],
+            "repeating it makes nothing new"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_pool_with_somebody_elses_nodes_is_kept() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("create-node-pool");
+        bench.observe(&CreateNodePool).await.unwrap();
+        bench.apply(&CreateNodePool).await.unwrap();
+        world.world().instances.insert("i-9".into(), ("running".into(), json!([])));
+        let undone = bench.revert(&CreateNodePool).await.unwrap();
+        assert!(matches!(undone, Undone::Kept { in_use: true, .. }), "{undone:?}");
+    }
+}

@@ -181,15 +181,15 @@ impl Action for PublishInitScript {
             }
         }
         if !before.object {
-            let found = head(&client, &before.published).await?;
+            let (bucket, key) = (&before.published.bucket, &before.published.key);
+            let found = or_bucket_gone(oss::head_object(&client, bucket, key).await)?;
             if found.as_ref().is_some_and(|head| head.workflow() != Some(context.workflow.as_str()))
             {
                 kept.push("the object");
             } else {
                 if found.is_some() {
                     context.still_time()?;
-                    oss::delete_object(&client, &before.published.bucket, &before.published.key)
-                        .await?;
+                    oss::delete_object(&client, bucket, key).await?;
                     did = true;
                 }
                 touched(context, object_entry(&before, false)).await?;
@@ -365,6 +365,14 @@ async fn head(client: &Client, published: &PublishedScript) -> Result<Option<Obj
     Ok(oss::head_object(client, &published.bucket, &published.key).await?)
 }
 
+/// For the undo: where the whole bucket is gone, so is all that we put in it.
+fn or_bucket_gone<T>(found: Result<Option<T>, alibaba::Error>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(error) if error.is("NoSuchBucket") => Ok(None),
+        found => Ok(found?),
+    }
+}
+
 /// Whether the object, and the statement where one is needed, are there.
 async fn present(client: &Client, before: &Before) -> Result<(bool, bool), Failure> {
     let object =
@@ -381,7 +389,7 @@ async fn present(client: &Client, before: &Before) -> Result<(bool, bool), Failu
 
 async fn take_out(client: &Client, before: &Before, statement: &Value) -> Result<Removal, Failure> {
     let bucket = &before.published.bucket;
-    let present = oss::get_bucket_policy(client, bucket).await?;
+    let present = or_bucket_gone(oss::get_bucket_policy(client, bucket).await)?;
     let removal = policy::without(present.as_deref(), statement, before.policy.as_deref())?;
     match &removal {
         Removal::NotThere | Removal::Changed => {}
@@ -461,5 +469,64 @@ mod tests {
         let oss = document.spec.init_script.publish.as_mut().unwrap().oss.as_mut().unwrap();
         oss.access = Access::PublicRead;
         assert_eq!(target(&document).unwrap_err().code.as_deref(), Some("PUBLIC_TOKEN"));
+    }
+
+    use crate::steps::pool_world::PoolWorld;
+
+    /// Written as somebody writes by hand.
+    const POLICY: &str = r#"{ "Version": "1", "Statement": [ {"Effect": "Deny", "Principal": ["*"], "Action": ["oss:DeleteBucket"], "Resource": ["*"]} ] }"#;
+
+    #[tokio::test]
+    async fn publishing_and_its_undo_leave_the_bucket_byte_for_byte() {
+        for policy in [None, Some(POLICY.to_owned())] {
+            let world = PoolWorld::new().await;
+            world.world().policy.clone_from(&policy);
+            let mut bench = world.bench("publish-init-script");
+            assert_eq!(bench.observe(&PublishInitScript).await.unwrap(), Verdict::Change);
+            bench.apply(&PublishInitScript).await.unwrap();
+            assert!(matches!(bench.confirm(&PublishInitScript).await.unwrap(), Confirm::Holds(_)));
+            assert!(world.world().policy.as_ref().unwrap().contains("acs:SourceVpc"));
+            let url = bench.context().output["url"].as_str().unwrap().to_owned();
+            assert!(url.starts_with("http://kubelet-scripts.oss-cn-hangzhou-internal.aliyuncs.com/causeway/init-node-ecs-"), "{url}");
+            assert_eq!(bench.revert(&PublishInitScript).await.unwrap(), Undone::Reverted);
+            assert_eq!(world.world().policy, policy);
+            assert!(world.world().objects.is_empty());
+            assert!(bench.context().effects.iter().all(|object| !object.present));
+        }
+    }
+
+    #[tokio::test]
+    async fn lost_answers_are_resolved_by_reading() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("publish-init-script");
+        bench.observe(&PublishInitScript).await.unwrap();
+        assert_eq!(bench.resolve(&PublishInitScript).await.unwrap(), Resolution::NoEffect);
+        world.world().cut = true;
+        assert_eq!(bench.apply(&PublishInitScript).await.unwrap_err().class, FailureClass::Unknown);
+        assert_eq!(bench.resolve(&PublishInitScript).await.unwrap(), Resolution::Partial);
+        bench.apply(&PublishInitScript).await.unwrap();
+        assert_eq!(world.world().calls, ["PUT ", "PUT policy"], "the object is not written again");
+        assert_eq!(bench.resolve(&PublishInitScript).await.unwrap(), Resolution::Done);
+        assert_eq!(bench.observe(&PublishInitScript).await.unwrap(), Verdict::Ours);
+    }
+
+    #[tokio::test]
+    async fn an_object_of_another_workflow_is_a_conflict_and_one_that_took_our_place_is_kept() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("publish-init-script");
+        bench.observe(&PublishInitScript).await.unwrap();
+        bench.apply(&PublishInitScript).await.unwrap();
+        for object in world.world().objects.values_mut() {
+            *object = ("w-other".to_owned(), "0".repeat(32));
+        }
+        let undone = bench.revert(&PublishInitScript).await.unwrap();
+        assert!(
+            matches!(&undone, Undone::Kept { reason, .. } if reason.starts_with("changed_by_other: the object")),
+            "{undone:?}"
+        );
+        assert_eq!(
+            bench.observe(&PublishInitScript).await.unwrap_err().code.as_deref(),
+            Some("CONFLICT")
+        );
     }
 }

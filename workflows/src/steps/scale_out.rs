@@ -150,9 +150,10 @@ impl Action for ScaleOut {
                 joined.into_iter().map(|found| node::name(found).to_owned()).collect();
             names.sort();
             return Ok(Confirm::Holds(value(&ScaledOut {
+                nodepool_id: before.nodepool_id,
                 instance_ids: instances,
                 nodes: names,
-                ..output
+                task_id: output.task_id,
             })));
         }
         let message = format!(
@@ -332,5 +333,91 @@ mod tests {
         ];
         assert!(node_of(&nodes, "cn-hangzhou.i-1").is_some());
         assert!(node_of(&nodes, "cn-hangzhou.i-11").is_none());
+    }
+
+    use causeway_engine::event::Undone;
+
+    use crate::steps::pool_world::{PoolWorld, STRANGER};
+
+    #[tokio::test]
+    async fn the_undo_takes_our_instances_nodes_and_interfaces_and_nothing_else() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("scale-out");
+        world.with_pool(&bench);
+        assert_eq!(bench.observe(&ScaleOut).await.unwrap(), Verdict::Change);
+        bench.apply(&ScaleOut).await.unwrap();
+        let Confirm::NotYet(message) = bench.confirm(&ScaleOut).await.unwrap() else {
+            panic!("holds")
+        };
+        assert_eq!(message, "pool burst: 2 of 2 instances, 0 of 2 nodes");
+        world.world().instances.insert(STRANGER.into(), ("running".into(), json!([])));
+        world.join(&bench);
+        let Confirm::Holds(output) = bench.confirm(&ScaleOut).await.unwrap() else {
+            panic!("does not hold")
+        };
+        assert_eq!(output["instance_ids"], json!(["i-1", "i-2"]));
+        // An interface that came after the last look of the way forward.
+        world.world().interfaces.insert("eni-late".into(), "i-2".into());
+
+        let mut undone = None;
+        for _ in 0..10 {
+            if let Revert::Done(end) = bench.revert_once(&ScaleOut).await.unwrap() {
+                undone = Some(end);
+                break;
+            }
+            world.release();
+        }
+        assert_eq!(undone, Some(Undone::Reverted));
+        assert_eq!(world.world().instances.keys().collect::<Vec<_>>(), [STRANGER]);
+        assert_eq!(
+            world.world().interfaces.keys().collect::<Vec<_>>(),
+            [&format!("eni-of-{STRANGER}")]
+        );
+        let nodes = bench.cluster().list(&Resource::NODES, None, "").await.unwrap();
+        assert_eq!(nodes.len(), 1, "{nodes:?}");
+        assert!(bench.context().effects.iter().all(|object| !object.present));
+    }
+
+    #[tokio::test]
+    async fn the_undo_of_a_size_that_brought_nothing_only_puts_the_size_back() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("scale-out");
+        world.with_pool(&bench);
+        bench.observe(&ScaleOut).await.unwrap();
+        bench.apply(&ScaleOut).await.unwrap();
+        world.world().instances.clear();
+        assert_eq!(bench.revert(&ScaleOut).await.unwrap(), Undone::Reverted);
+        assert_eq!(world.world().pool.as_ref().unwrap()["scaling_group"]["desired_size"], 0);
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_resolved_by_the_desired_size() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("scale-out");
+        world.with_pool(&bench);
+        bench.observe(&ScaleOut).await.unwrap();
+        assert_eq!(bench.resolve(&ScaleOut).await.unwrap(), Resolution::NoEffect);
+        world.world().cut = true;
+        assert_eq!(bench.apply(&ScaleOut).await.unwrap_err().class, FailureClass::Unknown);
+        assert_eq!(bench.resolve(&ScaleOut).await.unwrap(), Resolution::Done);
+        assert_eq!(bench.observe(&ScaleOut).await.unwrap(), Verdict::Ours);
+    }
+
+    #[tokio::test]
+    async fn a_token_about_to_end_touches_nothing() {
+        let world = PoolWorld::new().await;
+        let mut bench = world.bench("scale-out");
+        world.with_pool(&bench);
+        let expires_at =
+            Timestamp::from_millisecond(i64::try_from(bench.now().0).unwrap()).unwrap().to_string();
+        bench.output(
+            "mint-join-token",
+            json!({"token": {"$secret": "x"}, "secret_name": "", "expires_at": expires_at}),
+        );
+        assert_eq!(
+            bench.observe(&ScaleOut).await.unwrap_err().code.as_deref(),
+            Some("JOIN_TOKEN_EXPIRES")
+        );
+        assert!(world.world().calls.is_empty());
     }
 }
