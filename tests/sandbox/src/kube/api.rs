@@ -139,9 +139,15 @@ impl Api {
             metadata["remainingItemCount"] = json!(selected.len() - limit);
             selected.truncate(limit);
         }
-        let items: Vec<Value> = selected.into_iter().map(|(_, object)| object).collect();
+        let mut items: Vec<Value> = selected.into_iter().map(|(_, object)| object).collect();
         if table::is_asked_for(&call.headers) {
             return Ok(answer(StatusCode::OK, &table::of(kind, &items, &metadata)));
+        }
+        if kind.custom.is_none() {
+            // As of the real one: items of a built-in kind's list do not say what they are.
+            for item in items.iter_mut().filter_map(Value::as_object_mut) {
+                item.retain(|field, _| field != "apiVersion" && field != "kind");
+            }
         }
         let list = json!({"kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items});
         Ok(answer(StatusCode::OK, &list))

@@ -127,7 +127,9 @@ fn scrub_object(object: &mut Value, names: &Names) {
     if object["metadata"]["annotations"].get("causeway.io/workflow").is_some() {
         object["metadata"]["annotations"]["causeway.io/workflow"] = json!("*");
     }
-    mask_eni_secret(&mut object["data"]);
+    if let Some(data) = object.get_mut("data") {
+        mask_eni_secret(data);
+    }
     scrub(object);
     names.rename(object);
 }

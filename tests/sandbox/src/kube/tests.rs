@@ -300,6 +300,83 @@ async fn faults_meet_the_daemon_only_and_a_cut_after_has_its_effect() {
 }
 
 #[tokio::test]
+async fn an_object_with_a_finalizer_ends_when_the_finalizer_goes_and_a_namespace_takes_its_objects_along()
+ {
+    let (server, _) = start_with(|_| {}).await;
+    let client = client(&server, Who::Admin).await;
+    let (maps, json_body, merge) =
+        ("/api/v1/namespaces/n/configmaps", "application/json", "application/merge-patch+json");
+    request(&client, "POST", "/api/v1/namespaces", json_body, &json!({"metadata": {"name": "n"}}))
+        .await
+        .unwrap();
+    request(
+        &client,
+        "POST",
+        maps,
+        json_body,
+        &json!({"metadata": {"name": "held", "finalizers": ["a.b/c"]}, "data": null}),
+    )
+    .await
+    .unwrap();
+    let held = format!("{maps}/held");
+    let ending = request(&client, "DELETE", &held, json_body, &json!({})).await.unwrap();
+    assert!(
+        ending["metadata"]["deletionTimestamp"].is_string() && ending.get("data").is_none(),
+        "{ending}"
+    );
+    request(&client, "PATCH", &held, merge, &json!({"metadata": {"finalizers": null}}))
+        .await
+        .unwrap();
+    assert_eq!(code(request(&client, "GET", &held, json_body, &json!({})).await), 404);
+    request(&client, "POST", maps, json_body, &json!({"metadata": {"name": "inside"}}))
+        .await
+        .unwrap();
+    request(&client, "DELETE", "/api/v1/namespaces/n", json_body, &json!({})).await.unwrap();
+    assert_eq!(
+        code(request(&client, "GET", &format!("{maps}/inside"), json_body, &json!({})).await),
+        404
+    );
+}
+
+#[tokio::test]
+async fn a_kubelet_writes_its_own_node_only_and_no_reserved_label() {
+    let (server, _) = start_with(|_| {}).await;
+    let mut config = Config::from_custom_kubeconfig(
+        Kubeconfig::from_yaml(&server.kubeconfig(Who::Admin)).unwrap(),
+        &KubeConfigOptions::default(),
+    )
+    .await
+    .unwrap();
+    config.auth_info.impersonate = Some("system:node:a".into());
+    config.auth_info.impersonate_groups = Some(vec!["system:nodes".into()]);
+    let kubelet = Client::try_from(config).unwrap();
+    let create = async |name: &str, label: &str| {
+        request(
+            &kubelet,
+            "POST",
+            "/api/v1/nodes",
+            "application/json",
+            &json!({"metadata": {"name": name, "labels": {label: "x"}}}),
+        )
+        .await
+    };
+    assert_eq!(code(create("b", "workload").await), 403);
+    assert_eq!(code(create("a", "node-role.kubernetes.io/worker").await), 403);
+    create("a", "workload").await.unwrap();
+    assert_eq!(
+        code(request(&kubelet, "DELETE", "/api/v1/nodes/a", "application/json", &json!({})).await),
+        403
+    );
+    assert_eq!(
+        code(
+            request(&kubelet, "GET", "/apis/apps/v1/daemonsets", "application/json", &json!({}))
+                .await
+        ),
+        403
+    );
+}
+
+#[tokio::test]
 async fn one_foreign_field_in_an_object_of_any_kind_shows_in_the_ledger() {
     let (server, _) = start_with(|_| {}).await;
     let client = client(&server, Who::Admin).await;

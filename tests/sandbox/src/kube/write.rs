@@ -374,8 +374,9 @@ fn finish(target: &Target, object: &mut Value, before: Option<&Value>) -> Outcom
             metadata.remove(field);
         }
     }
-    if let Some(custom) = &kind.custom {
-        schema::prune(custom, object);
+    match &kind.custom {
+        Some(custom) => schema::prune(custom, object),
+        None => drop_nulls(object),
     }
     admission::default_fields(kind, object);
     let mut causes = admission::violations(kind, object, before);
@@ -455,4 +456,16 @@ pub(super) fn is_empty_list(value: &Value) -> bool {
 fn random_suffix() -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     (0..5).map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())])).collect()
+}
+
+/// What a built-in kind's decoder leaves of nulls: nothing.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
