@@ -38,7 +38,7 @@ const POOLS: &str = "/spec/node_pools";
 /// The definition.
 #[must_use]
 pub fn definition() -> Definition {
-    use LostCall::{IdempotentByName, MayLand, MustFail};
+    use LostCall::{IdempotentByName, MayLand};
     const CHECKS: [&str; 5] = [
         "check-identity",
         "check-registered-cluster",
@@ -56,14 +56,14 @@ pub fn definition() -> Definition {
         Template::check("check-capacity", CheckCapacity),
         Template::check("check-kubernetes", CheckKubernetes),
         Template::new("approve-spend", Work::Gate).after(&CHECKS),
-        Template::action("fence-calico", FenceCalico).after(&GATE).lost_call(MustFail),
+        Template::action("fence-calico", FenceCalico).after(&GATE).lost_call(IdempotentByName),
         Template::action("create-ram-policy", CreateRamPolicy).after(&GATE).keys(policy_keys).lost_call(MayLand),
         Template::action("create-ram-user", CreateRamUser).after(&GATE).keys(user_keys).group(UNDO_GROUP).lost_call(IdempotentByName),
         Template::action("attach-ram-policy", AttachRamPolicy).after(&["create-ram-policy", "create-ram-user"]).keys(user_keys).lost_call(IdempotentByName),
         Template::action("create-access-key", CreateAccessKey).after(&["create-ram-user"]).keys(user_keys).group(UNDO_GROUP).lost_call(MayLand),
         Template::action("store-addon-secret", StoreAddonSecret).after(&["create-access-key"]).keys(user_keys).group(UNDO_GROUP).lost_call(IdempotentByName),
         Template::action("install-terway", InstallTerway).after(&["attach-ram-policy", "store-addon-secret"]).lost_call(MayLand),
-        Template::action("configure-eni", ConfigureEni).after(&["install-terway"]).lost_call(MustFail),
+        Template::action("configure-eni", ConfigureEni).after(&["install-terway"]).lost_call(IdempotentByName),
         Template::action("mint-join-token", MintJoinToken).after(&GATE).lost_call(IdempotentByName),
         Template::action("publish-init-script", PublishInitScript).after(&["mint-join-token"]).keys(bucket_keys).lost_call(IdempotentByName),
         Template::action("register-init-script", RegisterInitScript).after(&["publish-init-script"]).lost_call(IdempotentByName),
