@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use causeway_sandbox::{
+    faults::{Rule, RuleError},
     instances::Mode,
     seed::Seed,
     world::{Options, SPEED_TO_WATCH, World},
@@ -70,7 +71,7 @@ struct WorldArgs {
     #[command(flatten)]
     place: Place,
     /// Breaks the daemon's calls by rule; repeatable.
-    #[arg(long = "fault", value_name = "RULE")]
+    #[arg(long = "fault", value_name = "RULE", value_parser = rule)]
     faults: Vec<String>,
     /// How many times faster than reality the world is.
     #[arg(long, default_value_t = SPEED_TO_WATCH, value_parser = speed)]
@@ -89,6 +90,11 @@ enum InstanceMode {
     Scripted,
     /// Nodes join without any script being run.
     Unscripted,
+}
+
+/// A wrong rule is refused before anything is built or started.
+fn rule(text: &str) -> Result<String, RuleError> {
+    text.parse::<Rule>().map(|_rule| text.to_owned())
 }
 
 /// Beyond these bounds nothing sensible happens within anybody's patience, or at all.
