@@ -1,1 +1,18 @@
-//! The client library of Causeway and its command line.
+//! The client of Causeway: a typed library over gRPC ([`Client`]), and the command line built on it ([`cli`]).
+//!
+//! It knows the contract (`causeway-proto`) and nothing of the daemon behind it.
+
+pub mod address;
+pub mod cli;
+mod client;
+mod connect;
+mod error;
+mod retry;
+mod watch;
+
+pub use address::{Address, DEFAULT_ADDRESS};
+pub use client::Client;
+pub use connect::{Options, Tls, Token};
+pub use error::{ApiError, Error};
+pub use retry::Patience;
+pub use watch::Watch;

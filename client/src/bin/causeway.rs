@@ -1,3 +1,18 @@
-//! Entry point.
+//! The program `causeway`: everything is in the library, so that it can be tested there.
 
-fn main() {}
+use std::process::ExitCode;
+
+use causeway_client::cli;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(cli::run(arguments, &mut cli::Console::standard())).into(),
+        Err(error) => {
+            eprintln!("error: the system gives no event loop: {error}");
+            cli::Exit::Other.into()
+        }
+    }
+}

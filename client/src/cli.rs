@@ -1,0 +1,167 @@
+//! The command line: what may be typed, and where it goes. Results go to standard output, everything else to standard error.
+
+pub mod commands;
+mod console;
+mod context;
+mod exit;
+mod follow;
+mod input;
+mod output;
+mod progress;
+mod render;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use commands::CommandError;
+pub use console::Console;
+pub use exit::Exit;
+pub use follow::{Follow, Followed, follow};
+pub use output::{Format, Style};
+pub use progress::{Progress, for_console as progress_for};
+pub use render::workflow::describe;
+
+use crate::client::Client;
+use commands as c;
+
+/// Builds and watches over hybrid clusters, through a causewayd daemon.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", disable_version_flag = true, propagate_version = false)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The daemon: https://HOST:PORT, or http://HOST:PORT [default: the context's, else http://127.0.0.1:7443]
+    #[arg(long, global = true, env = "CAUSEWAY_ADDRESS", value_name = "URL")]
+    pub address: Option<String>,
+    /// A context of the contexts file
+    #[arg(long, global = true, env = "CAUSEWAY_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a commented input file
+    Example(c::example::Arguments),
+    /// Check an input file without a daemon
+    Validate(c::validate::Arguments),
+    /// The verbs of `workflows`, as lasting shortcuts.
+    #[command(flatten)]
+    Shortcut(Verb),
+    /// Start, follow and steer workflows
+    #[command(subcommand, visible_alias = "workflow")]
+    Workflows(Verb),
+    /// The records of what was built
+    #[command(subcommand, visible_alias = "cluster")]
+    Clusters(c::clusters::Verb),
+    /// The cloud accounts that the daemon may work in
+    Connections,
+    /// The daemon itself
+    #[command(subcommand)]
+    Server(c::server::Verb),
+    /// Print a completion script for a shell
+    Completion(c::completion::Arguments),
+    /// The version of this program, and of the daemon if there is one
+    Version,
+}
+
+/// What can be done with workflows.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Start what an input file describes
+    Start(c::start::Arguments),
+    /// One workflow
+    Get(c::Named),
+    /// One workflow in full: what failed, what is left, what to type next
+    Describe(c::Named),
+    /// Workflows, newest first
+    List(c::list::Arguments),
+    /// Follow a workflow until it ends or needs a person
+    Watch(c::watch::Arguments),
+    /// Everything that happened in a workflow
+    History(c::history::Arguments),
+    /// Turn a workflow to its undo
+    Cancel(c::cancel::Arguments),
+}
+
+/// What a command has to work with.
+#[derive(Debug)]
+pub(crate) struct Session<'c> {
+    /// Where it prints.
+    console: &'c mut Console,
+    /// How results are printed.
+    format: Format,
+    /// The daemon and the context.
+    context: context::Context,
+}
+
+impl Session<'_> {
+    /// The client; connects at its first call.
+    fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::new(&self.context.options()?)?)
+    }
+}
+
+/// Runs a command, and says how it went: by the exit code, and by a message if it failed.
+pub async fn run(cli: Cli, console: &mut Console) -> Exit {
+    let outcome = match context::Context::load(&cli.global) {
+        Ok(context) => {
+            let mut session = Session { console, format: cli.global.output, context };
+            Box::pin(dispatch(cli.command, &mut session)).await
+        }
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        // Somebody closed the pipe, as `| head` does: there is nobody to tell.
+        Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Exit::Done
+        }
+        Err(error) => {
+            console.say(&format!("error: {error}"));
+            if let Some(hint) = error.hint() {
+                console.say(&hint);
+            }
+            exit::of_error(&error)
+        }
+    }
+}
+
+async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, CommandError> {
+    match command {
+        Command::Example(arguments) => c::example::run(session, &arguments),
+        Command::Validate(arguments) => c::validate::run(session, &arguments),
+        Command::Shortcut(verb) | Command::Workflows(verb) => workflows(verb, session).await,
+        Command::Clusters(verb) => c::clusters::run(session, verb).await,
+        Command::Connections => c::connections::run(session).await,
+        Command::Server(verb) => c::server::run(session, verb).await,
+        Command::Completion(arguments) => c::completion::run(session, &arguments),
+        Command::Version => c::version::run(session).await,
+    }
+}
+
+async fn workflows(verb: Verb, session: &mut Session<'_>) -> Result<Exit, CommandError> {
+    match verb {
+        Verb::Start(arguments) => c::start::run(session, arguments).await,
+        Verb::Get(named) => c::get::run(session, &named).await,
+        Verb::Describe(named) => c::describe::run(session, &named).await,
+        Verb::List(arguments) => c::list::run(session, arguments).await,
+        Verb::Watch(arguments) => c::watch::run(session, &arguments).await,
+        Verb::History(arguments) => c::history::run(session, &arguments).await,
+        Verb::Cancel(arguments) => c::cancel::run(session, &arguments).await,
+    }
+}

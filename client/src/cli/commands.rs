@@ -1,0 +1,86 @@
+//! The commands, one file each.
+
+pub mod cancel;
+pub mod clusters;
+pub mod completion;
+pub mod connections;
+pub mod describe;
+pub mod example;
+pub mod get;
+pub mod history;
+pub mod list;
+pub mod server;
+pub mod start;
+pub mod validate;
+pub mod version;
+pub mod watch;
+
+use std::path::{Path, PathBuf};
+
+use causeway_proto::json::Violation;
+use clap::Args;
+
+use crate::error::Error;
+
+/// A workflow, as a person names it.
+#[derive(Debug, Clone, Args)]
+pub struct Named {
+    /// An id, the beginning of one, workflows/ID, or @last
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It was asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The input file is wrong.
+    #[error("the input can't be used{}", violations.iter().map(|violation| format!("\n  {violation}")).collect::<String>())]
+    Input {
+        /// Everything that is.
+        violations: Vec<Violation>,
+    },
+    /// There is no such thing.
+    #[error("{0}")]
+    NotFound(String),
+    /// The person said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// A file can't be read.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The result can't be printed.
+    #[error("the output can't be written: {0}")]
+    Output(#[from] std::io::Error),
+    /// The daemon refused, or can't be reached.
+    #[error(transparent)]
+    Client(#[from] Error),
+}
+
+impl CommandError {
+    pub(super) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.to_path_buf(), why: error.to_string() }
+    }
+
+    /// What to type next, where one knows.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input { .. } => Some("see: causeway example --full".to_owned()),
+            Self::Client(Error::Api(error)) => {
+                let state = error.metadata.get("state").map(|state| format!("state: {state}"));
+                let reason =
+                    (!error.reason.is_empty()).then(|| format!("reason: {}", error.reason));
+                let said: Vec<_> = reason.into_iter().chain(state).collect();
+                (!said.is_empty()).then(|| said.join(", "))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `causeway get`: one workflow, in a line or as a document.
+
+use super::{CommandError, Named};
+use crate::cli::{Exit, Session, render, resolve};
+
+pub(crate) async fn run(session: &mut Session<'_>, named: &Named) -> Result<Exit, CommandError> {
+    let client = session.client()?;
+    let workflow = resolve::workflow(&client, &session.context, &named.id).await?;
+    session.print_one(&workflow, &workflow.name, |style| {
+        render::workflow::list(std::slice::from_ref(&workflow), style)
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,71 @@
+//! `causeway start`: starts what an input file describes, and waits for it if asked to.
+
+use causeway_proto::v1::Workflow;
+use clap::Args;
+
+use super::CommandError;
+use super::watch::conclude;
+use crate::cli::follow::Follow;
+use crate::cli::input::File;
+use crate::cli::output::Style;
+use crate::cli::{Exit, Session};
+
+/// What to start, and how.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    file: File,
+    /// Wait until it ends or needs a person; the exit code says how it ended
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    follow: Follow,
+    /// Id of the workflow [default: chosen by the daemon]
+    #[arg(long, value_name = "ID")]
+    workflow_id: Option<String>,
+    /// Label of the workflow; may be repeated
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Repeat a start whose answer was lost: the request id that it printed
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Digest of a plan: start only if the world is still as the plan saw it
+    #[arg(long, value_name = "DIGEST")]
+    plan: Option<String>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+pub(crate) async fn run(
+    session: &mut Session<'_>,
+    arguments: Arguments,
+) -> Result<Exit, CommandError> {
+    let mut request = arguments.file.read()?;
+    let client = session.client()?;
+    request.workflow_id = arguments.workflow_id.unwrap_or_default();
+    request.labels = arguments.labels.into_iter().collect();
+    request.plan_digest = arguments.plan.unwrap_or_default();
+    request.request_id = arguments.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    // Before it is sent: it is needed exactly where no answer comes.
+    session.console.say(&format!("request id: {}", request.request_id));
+    let workflow = client.start(request).await?;
+    if let Err(error) = session.context.remember(&workflow.id) {
+        session.console.say(&format!("warning: @last was not kept: {error}"));
+    }
+    if arguments.wait {
+        return conclude(session, &client, &workflow.id, &arguments.follow).await;
+    }
+    let name = workflow.name.clone();
+    session.print_one(&workflow, &name, |style| started(&workflow, style))?;
+    if session.format.is_table() {
+        session.console.say(&format!("follow it: causeway watch {}", workflow.id));
+    }
+    Ok(Exit::Done)
+}
+
+fn started(workflow: &Workflow, style: Style) -> String {
+    crate::cli::render::workflow::list(std::slice::from_ref(workflow), style)
+}

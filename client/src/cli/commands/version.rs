@@ -1,0 +1,30 @@
+//! `causeway version`: of this program, and of the daemon if there is one.
+
+use std::time::Duration;
+
+use super::CommandError;
+use crate::cli::{Exit, Format, Session};
+use crate::retry::Patience;
+use crate::{Client, Error};
+
+pub(crate) async fn run(session: &mut Session<'_>) -> Result<Exit, CommandError> {
+    let own = env!("CARGO_PKG_VERSION");
+    // Nobody waits for a daemon to learn the version of the program at hand.
+    let mut options = session.context.options()?;
+    options.patience = Patience { limit: Duration::ZERO };
+    let daemon = match Client::new(&options)?.server_info().await {
+        Ok(info) => Some(info.version),
+        Err(Error::Unreachable { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let document = serde_json::json!({ "client": own, "daemon": daemon });
+    let text = match session.format {
+        Format::Table | Format::Wide | Format::Name => {
+            format!("causeway {own}\ncausewayd {}", daemon.as_deref().unwrap_or("not reached"))
+        }
+        Format::Json | Format::Jsonl => document.to_string(),
+        Format::Yaml => format!("client: {own}\ndaemon: {}", daemon.as_deref().unwrap_or("null")),
+    };
+    session.console.print(&text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,54 @@
+//! `causeway watch`: follows a workflow to where it ends or rests.
+
+use clap::Args;
+
+use super::{CommandError, Named};
+use crate::Client;
+use crate::cli::follow::{Follow, follow};
+use crate::cli::render::workflow::describe;
+use crate::cli::{Exit, Session, progress, resolve};
+
+/// What to follow, and for how long.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+pub(crate) async fn run(
+    session: &mut Session<'_>,
+    arguments: &Arguments,
+) -> Result<Exit, CommandError> {
+    let client = session.client()?;
+    let workflow = resolve::workflow(&client, &session.context, &arguments.named.id).await?;
+    conclude(session, &client, &workflow.id, &arguments.follow).await
+}
+
+/// Follows a workflow, and prints it once it ends or rests.
+pub(super) async fn conclude(
+    session: &mut Session<'_>,
+    client: &Client,
+    id: &str,
+    how: &Follow,
+) -> Result<Exit, CommandError> {
+    let followed = {
+        let mut progress = progress::for_console(session.console);
+        follow(client, id, how, &mut *progress).await?
+    };
+    match &followed.workflow {
+        Some(workflow) => {
+            session.print_one(workflow, &workflow.name, |style| describe(workflow, style))?
+        }
+        None => {
+            let why = if followed.exit == Exit::TimedOut {
+                "the time for waiting is over"
+            } else {
+                "detached"
+            };
+            session.console.say(&format!("{why}; the workflow goes on: causeway watch {id}"));
+        }
+    }
+    Ok(followed.exit)
+}

@@ -1,0 +1,148 @@
+//! Progress on standard error: a live view of all steps on a terminal, one line per event elsewhere.
+
+use std::collections::HashMap;
+
+use causeway_proto::v1::{Workflow, WorkflowEvent};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::Console;
+use super::render::step::{self, Mark};
+use super::render::time;
+
+/// Shows how a workflow goes on.
+pub trait Progress {
+    /// The workflow as it is now.
+    fn snapshot(&mut self, workflow: &Workflow);
+
+    /// Something that happened after the last snapshot.
+    fn event(&mut self, event: &WorkflowEvent);
+
+    /// Time passed.
+    fn tick(&mut self);
+
+    /// Whether it wants to be told of time, and fresh snapshots.
+    fn is_live(&self) -> bool;
+
+    /// Nothing more comes.
+    fn finish(&mut self);
+}
+
+/// What fits the console.
+#[must_use]
+pub fn for_console(console: &mut Console) -> Box<dyn Progress + '_> {
+    if console.live { Box::new(Live::new()) } else { Box::new(Lines { console, begun: false }) }
+}
+
+/// One line per event.
+struct Lines<'c> {
+    console: &'c mut Console,
+    begun: bool,
+}
+
+impl Progress for Lines<'_> {
+    fn snapshot(&mut self, workflow: &Workflow) {
+        // The first one says where the story begins; later ones repeat what the events said.
+        if !std::mem::replace(&mut self.begun, true) {
+            let at = time::clock(workflow.update_time.as_ref());
+            self.console.say(&format!("{at}  {}  {}", workflow.id, step::headline(workflow)));
+        }
+    }
+
+    fn event(&mut self, event: &WorkflowEvent) {
+        self.console.say(&event_line(event));
+    }
+
+    fn tick(&mut self) {}
+
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    fn finish(&mut self) {}
+}
+
+/// An event in one line: when, what about, what.
+pub(super) fn event_line(event: &WorkflowEvent) -> String {
+    let about = if event.step.is_empty() { "workflow" } else { &event.step };
+    let attempt =
+        if event.attempt > 1 { format!(" (attempt {})", event.attempt) } else { String::new() };
+    let text = if event.text.is_empty() {
+        event.r#type.to_lowercase().replace('_', " ")
+    } else {
+        event.text.clone()
+    };
+    format!("{}  {about:<28}  {text}{attempt}", time::clock(event.time.as_ref()))
+}
+
+/// A view that is drawn over and over: the workflow, then its steps in the order of their dependencies.
+struct Live {
+    area: MultiProgress,
+    head: ProgressBar,
+    steps: HashMap<String, ProgressBar>,
+    workflow: Workflow,
+}
+
+impl Live {
+    fn new() -> Self {
+        let area = MultiProgress::new();
+        let head = area.add(ProgressBar::new_spinner());
+        head.set_style(style("{msg}"));
+        Self { area, head, steps: HashMap::new(), workflow: Workflow::default() }
+    }
+
+    fn draw(&mut self) {
+        let now = time::now();
+        self.head.set_message(format!("{}  {}", self.workflow.id, step::headline(&self.workflow)));
+        for step in &self.workflow.steps {
+            let bar = self
+                .steps
+                .entry(step.name.clone())
+                .or_insert_with(|| self.area.add(ProgressBar::new_spinner()));
+            let (mark, line) = step::line(step, now);
+            match mark {
+                Mark::Moves => bar.set_style(style("  {spinner:.cyan} {msg}")),
+                Mark::Good => bar.set_style(style("  {prefix:.green} {msg}")),
+                Mark::Bad => bar.set_style(style("  {prefix:.red} {msg}")),
+                Mark::Waits => bar.set_style(style("  {prefix:.yellow} {msg}")),
+                Mark::Still => bar.set_style(style("  {prefix:.dim} {msg:.dim}")),
+            }
+            bar.set_prefix(mark.sign());
+            bar.set_message(line);
+            bar.tick();
+        }
+        self.head.tick();
+    }
+}
+
+fn style(template: &'static str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
+}
+
+impl Progress for Live {
+    fn snapshot(&mut self, workflow: &Workflow) {
+        self.workflow.clone_from(workflow);
+        self.draw();
+    }
+
+    fn event(&mut self, event: &WorkflowEvent) {
+        self.workflow.state = event.state;
+        if let Some(step) = self.workflow.steps.iter_mut().find(|step| step.name == event.step) {
+            step.state = event.step_state;
+        }
+        self.draw();
+    }
+
+    fn tick(&mut self) {
+        self.draw();
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    fn finish(&mut self) {
+        // What stands there stays; the bars are only let go.
+        self.head.abandon();
+        self.steps.values().for_each(ProgressBar::abandon);
+    }
+}
