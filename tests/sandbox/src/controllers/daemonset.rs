@@ -22,41 +22,46 @@ struct Plan {
     status: Value,
 }
 
-/// Brings every DaemonSet one step nearer to its spec.
+/// Brings every DaemonSet one step nearer to its spec. One that fails does not hold up the others; its error is told
+/// at the end.
 pub(super) async fn reconcile(
     objects: &Objects,
     nodes: &[Value],
     pods: &[Value],
     daemonsets: &[Value],
 ) -> Result<(), Refused> {
+    let mut outcome = Ok(());
     for daemonset in daemonsets.iter().filter(|one| one["metadata"]["deletionTimestamp"].is_null())
     {
         let plan = plan(daemonset, nodes, pods);
-        let pods_path = path("v1", namespace(daemonset), "pods");
-        for pod in &plan.delete {
-            objects.delete(&format!("{pods_path}/{pod}"), None).await?;
-        }
-        for node in &plan.create_on {
-            objects.create(&pods_path, &pod(daemonset, node)).await?;
-        }
-        if daemonset["status"] != plan.status {
-            let at = format!(
-                "{}/{}/status",
-                path("apps/v1", namespace(daemonset), "daemonsets"),
-                name(daemonset)
-            );
-            // Old fields go only when they are said to.
-            let mut patch = plan.status.clone();
-            for field in daemonset["status"].as_object().into_iter().flat_map(serde_json::Map::keys)
-            {
-                if plan.status.get(field).is_none() {
-                    patch[field] = Value::Null;
-                }
-            }
-            objects.merge(&at, &json!({ "status": patch })).await?;
+        if let Err(refused) = carry_out(objects, daemonset, &plan).await {
+            outcome = Err(refused);
         }
     }
-    Ok(())
+    outcome
+}
+
+async fn carry_out(objects: &Objects, daemonset: &Value, plan: &Plan) -> Result<(), Refused> {
+    let pods_path = path("v1", namespace(daemonset), "pods");
+    for pod in &plan.delete {
+        objects.delete(&format!("{pods_path}/{pod}"), None).await?;
+    }
+    for node in &plan.create_on {
+        objects.create(&pods_path, &pod(daemonset, node)).await?;
+    }
+    if daemonset["status"] == plan.status {
+        return Ok(());
+    }
+    let at = path("apps/v1", namespace(daemonset), "daemonsets");
+    // Old fields go only when they are said to.
+    let mut patch = plan.status.clone();
+    for field in daemonset["status"].as_object().into_iter().flat_map(serde_json::Map::keys) {
+        if plan.status.get(field).is_none() {
+            patch[field] = Value::Null;
+        }
+    }
+    let at = format!("{at}/{}/status", name(daemonset));
+    objects.merge(&at, &json!({ "status": patch })).await.map(|_| ())
 }
 
 /// Whether a pod belongs to an object.

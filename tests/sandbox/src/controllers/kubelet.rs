@@ -29,6 +29,8 @@ const START: Duration = Duration::from_secs(2);
 const END: Duration = Duration::from_secs(1);
 /// Between two starts of a container that failed.
 const BACK_OFF: Duration = Duration::from_secs(10);
+/// However fast the world runs, what is tried again and again leaves room for others.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The kubelets.
 pub(super) struct Kubelets {
@@ -114,6 +116,7 @@ impl Kubelets {
                 if self.objects.get(&own).await?.is_none() {
                     return Ok(());
                 }
+                tokio::time::sleep(BREATH).await;
                 continue;
             }
             let is_terway = pod["metadata"]["labels"]["app"] == terway::NAME;
@@ -130,7 +133,7 @@ impl Kubelets {
             if started.is_ok() || !there {
                 return Ok(());
             }
-            self.sleep(BACK_OFF).await;
+            tokio::time::sleep(BREATH.max(self.pace.scale(BACK_OFF))).await;
         }
     }
 
