@@ -138,10 +138,8 @@ impl Handle {
         by: By,
         etag: Option<&str>,
     ) -> Result<Arc<Workflow>, Error> {
-        let etag = match etag.filter(|etag| !etag.is_empty()) {
-            Some(text) => Some(text.parse::<u64>().unwrap_or(0)),
-            None => None,
-        };
+        // No workflow has record 0 as its last: what is no number matches nothing.
+        let etag = etag.filter(|etag| !etag.is_empty()).map(|text| text.parse::<u64>().unwrap_or(0));
         let input = Input::Asked { verb, by };
         if let Some(slot) = self.runtime.slot(id) {
             let (reply, answer) = oneshot::channel();
