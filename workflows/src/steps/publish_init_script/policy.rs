@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub(super) enum Removal {
     /// It is not there.
     NotThere,
-    /// Nothing else is left, and there was no policy before: remove it whole.
+    /// Nothing else is left: remove the policy whole.
     DeletePolicy,
     /// Write this.
     Write(String),
@@ -71,7 +71,12 @@ pub(super) fn without(
             Removal::NotThere
         });
     }
-    if rest.is_empty() && before.is_none() {
+    // What stood there before may have been another workflow's statement only, which is gone by now: then nothing was there.
+    let was_empty = match before {
+        Some(text) => statements(&parse(Some(text))?)?.is_empty(),
+        None => false,
+    };
+    if rest.is_empty() && !was_empty {
         return Ok(Removal::DeletePolicy);
     }
     document["Statement"] = Value::Array(rest);
@@ -150,6 +155,17 @@ mod tests {
             without(Some(&merged), &ours(), Some(empty)).unwrap(),
             Removal::Write(empty.to_owned())
         );
+    }
+
+    #[test]
+    fn two_workflows_that_leave_in_any_order_leave_nothing() {
+        let second = statement("123", "bucket", "causeway/other.sh", "vpc-1");
+        let one = with(None, &ours()).unwrap().unwrap();
+        let both = with(Some(&one), &second).unwrap().unwrap();
+        let Removal::Write(rest) = without(Some(&both), &ours(), None).unwrap() else {
+            panic!("something else")
+        };
+        assert_eq!(without(Some(&rest), &second, Some(&one)).unwrap(), Removal::DeletePolicy);
     }
 
     #[test]
