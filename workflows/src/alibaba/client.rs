@@ -21,6 +21,8 @@ use super::params::{Params, encode};
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longest time to wait for a connection.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+/// How long an unused connection is kept: shorter than the gateways do, so that they rarely close one under a request.
+const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Sent with every call.
 const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 
@@ -131,6 +133,7 @@ impl Client {
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(options.call_timeout.min(CONNECT_TIMEOUT_MAX));
         if options.endpoints.is_loopback() {
             http = http.no_proxy();

@@ -75,18 +75,29 @@ impl Now {
         }
     }
 
-    /// The version that we added to the policy that was there.
-    fn added(&self, before: &There, wanted: &str) -> Option<&ram::PolicyVersion> {
+    /// The document of a version; empty where the list left it out.
+    fn document_of<'a>(&'a self, version: &'a ram::PolicyVersion) -> &'a str {
+        if version.is_default_version { self.document() } else { &version.policy_document }
+    }
+
+    /// The versions that we added to the policy that was there: one, or more where lost calls were repeated.
+    fn all_added<'a>(
+        &'a self,
+        before: &'a There,
+        wanted: &'a str,
+    ) -> impl Iterator<Item = &'a ram::PolicyVersion> {
         let new = |version: &&ram::PolicyVersion| !before.versions.contains(&version.version_id);
-        self.versions.iter().filter(new).find(|version| {
-            // Lists may leave documents out; the default's is always known.
-            let document = if version.is_default_version {
-                self.document()
-            } else {
-                version.policy_document.as_str()
-            };
-            same(document, wanted)
-        })
+        self.versions
+            .iter()
+            .filter(new)
+            .filter(move |version| same(self.document_of(version), wanted))
+    }
+
+    /// The one that counts among them, else any.
+    fn added<'a>(&'a self, before: &'a There, wanted: &'a str) -> Option<&'a ram::PolicyVersion> {
+        let mut all = self.all_added(before, wanted).collect::<Vec<_>>();
+        all.sort_by_key(|version| !version.is_default_version);
+        all.first().copied()
     }
 }
 
@@ -278,8 +289,11 @@ async fn remove(
     before: &Before,
     now: &Now,
 ) -> Result<Undone, Failure> {
-    let changed =
-        !is_marked(&now.detail.policy.description) || !is_ours(now.document(), &before.wanted);
+    let stranger = |version: &ram::PolicyVersion| {
+        let document = now.document_of(version);
+        !document.is_empty() && !is_ours(document, &before.wanted)
+    };
+    let changed = !is_marked(&now.detail.policy.description) || now.versions.iter().any(stranger);
     if changed {
         let reason =
             format!("changed_by_other: policy {POLICY_NAME} has another document or description");
@@ -330,7 +344,9 @@ async fn restore(
         context.still_time()?;
         ram::set_default_policy_version(client, POLICY_NAME, &there.default_version).await?;
     }
-    delete_version(context, client, &added.version_id).await?;
+    for version in now.all_added(there, &before.wanted) {
+        delete_version(context, client, &version.version_id).await?;
+    }
     Ok(Undone::Reverted)
 }
 

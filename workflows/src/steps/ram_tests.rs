@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::addon_identity::{POLICY_NAME, user_name};
 use super::attach_ram_policy::AttachRamPolicy;
+use super::check_identity::CheckIdentity;
 use super::create_access_key::CreateAccessKey;
 use super::create_ram_policy::CreateRamPolicy;
 use super::create_ram_user::CreateRamUser;
 use super::policy_document::document;
 use super::ram_world::{ACCOUNT, CLUSTER, Fault, Policy, User, World, kept};
-use crate::sdk::Confirm;
+use crate::sdk::{Check, Checked, Confirm};
 use crate::spec::document::Policy as Wanted;
 
 const OTHER: &str =
@@ -93,6 +94,25 @@ async fn another_document_gets_a_version_of_ours_and_its_own_back() {
 }
 
 #[tokio::test]
+async fn a_version_that_a_late_call_made_twice_goes_twice() {
+    let world = World::new().await;
+    world.ram().policies.insert(POLICY_NAME.into(), their_policy(&[OTHER]));
+    let before = world.ram().dump();
+    let mut step = world.step("create-ram-policy");
+    step.observe(&CreateRamPolicy).await.unwrap();
+    step.apply(&CreateRamPolicy).await.unwrap();
+    {
+        let mut ram = world.ram();
+        let policy = ram.policies.get_mut(POLICY_NAME).unwrap();
+        let again = policy.versions[&2].clone();
+        policy.versions.insert(3, again);
+        policy.default = 3;
+    }
+    assert_eq!(step.revert(&CreateRamPolicy).await.unwrap(), Undone::Reverted);
+    assert_eq!(world.ram().dump(), before);
+}
+
+#[tokio::test]
 async fn a_policy_that_grants_all_is_adopted_and_a_full_one_is_a_conflict() {
     let world = World::new().await;
     let fits = document(Wanted::Guide);
@@ -149,7 +169,7 @@ async fn a_policy_that_others_use_or_changed_is_kept() {
     let reason = kept(step.revert(&CreateRamPolicy).await.unwrap());
     assert!(reason.starts_with("in_use: ") && reason.contains("somebody"), "{reason}");
     world.ram().users.clear();
-    world.ram().policies.get_mut(POLICY_NAME).unwrap().versions.insert(1, OTHER.into());
+    world.ram().policies.get_mut(POLICY_NAME).unwrap().versions.insert(2, OTHER.into());
     assert!(kept(step.revert(&CreateRamPolicy).await.unwrap()).starts_with("changed_by_other"));
     assert_eq!(world.ram().policies.len(), 1);
 }
@@ -390,4 +410,52 @@ async fn a_connection_that_moved_to_another_account_changes_nothing() {
     let failure = step.observe(&CreateRamPolicy).await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some("CONNECTION_MOVED"));
     assert_eq!(world.ram().calls, ["GetCallerIdentity"]);
+}
+
+#[tokio::test]
+async fn the_identity_is_pinned_where_key_account_and_permissions_are_right() {
+    let world = World::new().await;
+    let step = world.step("check-identity");
+    match CheckIdentity.check(&step.context).await.unwrap() {
+        Checked::Passed { output, warnings } => {
+            assert_eq!((output["account_id"].as_str(), warnings.len()), (Some(ACCOUNT), 0));
+        }
+        Checked::NotYet(what) => panic!("waits for {what}"),
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_the_key_from_working_is_told_apart() {
+    let world = World::new().await;
+    let step = world.step("check-identity");
+    for (code, name) in [
+        ("InvalidTimeStamp.Expired", "CLOCK_SKEW"),
+        ("InvalidSecurityToken.Expired", "TOKEN_EXPIRED"),
+        ("SignatureDoesNotMatch", "KEY_MISMATCH"),
+        ("InvalidAccessKeyId.NotFound", "KEY_UNKNOWN"),
+    ] {
+        world.ram().refused.insert("GetCallerIdentity", (400, code));
+        let failure = CheckIdentity.check(&step.context).await.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_deref()), (FailureClass::Permanent, Some(name)));
+        assert_eq!((failure.findings.len(), failure.request_id.as_deref()), (1, Some("R")));
+    }
+    world.ram().refused.clear();
+    world.ram().account = "9999999999999999".into();
+    let failure = CheckIdentity.check(&step.context).await.unwrap_err();
+    assert_eq!(failure.code.as_deref(), Some("WRONG_ACCOUNT"));
+}
+
+#[tokio::test]
+async fn every_missing_permission_is_named_and_a_busy_cloud_is_none() {
+    let world = World::new().await;
+    let step = world.step("check-identity");
+    world.ram().refused.insert("ListAccessKeys", (403, "NoPermission"));
+    world.ram().refused.insert("DescribeClusterNodes", (403, "Forbidden.RAM"));
+    let failure = CheckIdentity.check(&step.context).await.unwrap_err();
+    let subjects: Vec<&str> =
+        failure.findings.iter().map(|finding| finding.subject.as_str()).collect();
+    assert_eq!(subjects, ["ram:ListAccessKeys", "cs:DescribeClusterNodes"]);
+    world.ram().refused.insert("GetUser", (400, "Throttling.User"));
+    let failure = CheckIdentity.check(&step.context).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Throttled);
 }

@@ -55,6 +55,8 @@ pub(super) struct Ram {
     pub(super) policies: BTreeMap<String, Policy>,
     pub(super) users: BTreeMap<String, User>,
     pub(super) faults: VecDeque<(&'static str, Fault)>,
+    /// Actions that are refused, and how.
+    pub(super) refused: BTreeMap<&'static str, (u16, &'static str)>,
     /// How often a user's key is still unknown to STS.
     pub(super) unknown_keys: u32,
     /// Actions called, in order.
@@ -69,6 +71,7 @@ impl Default for Ram {
             policies: BTreeMap::new(),
             users: BTreeMap::new(),
             faults: VecDeque::new(),
+            refused: BTreeMap::new(),
             unknown_keys: 0,
             calls: vec![],
             made: 0,
@@ -124,6 +127,9 @@ impl Ram {
 
     fn act(&mut self, action: &str, query: &BTreeMap<String, String>, key: &str) -> Answer {
         let text = |name: &str| query.get(name).cloned().unwrap_or_default();
+        if let Some(refusal) = self.refused.get(action) {
+            return Err(*refusal);
+        }
         if action == "GetCallerIdentity" {
             return self.identity(key);
         }
