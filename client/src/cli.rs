@@ -24,6 +24,7 @@ pub use progress::{Progress, for_console as progress_for};
 pub use render::workflow::describe;
 
 use crate::client::Client;
+use crate::retry::Patience;
 use commands as c;
 
 /// Builds and watches over hybrid clusters, through a causewayd daemon.
@@ -112,7 +113,7 @@ pub(crate) struct Session<'c> {
 impl Session<'_> {
     /// The client; connects at its first call.
     fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.context.options()?)?)
+        Ok(Client::new(&self.context.options()?)?.with_patience(Patience::SHORT))
     }
 }
 

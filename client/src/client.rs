@@ -60,6 +60,12 @@ impl Client {
         &self.address
     }
 
+    /// The same client with another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
+    }
+
     pub(crate) fn patience(&self) -> Patience {
         self.patience
     }

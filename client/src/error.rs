@@ -45,7 +45,7 @@ pub enum Error {
 
 /// A daemon's answer that is an error.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{message}{}", list(violations))]
+#[error("{message}{}", list(message, violations))]
 pub struct ApiError {
     /// The gRPC code.
     pub code: tonic::Code,
@@ -61,8 +61,13 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
-fn list(violations: &[Violation]) -> String {
-    violations.iter().map(|violation| format!("\n  {violation}")).collect()
+/// Those that the message does not name itself.
+fn list(message: &str, violations: &[Violation]) -> String {
+    let lines = violations.iter().map(ToString::to_string);
+    lines
+        .filter(|line| !message.contains(line.as_str()))
+        .map(|line| format!("\n  {line}"))
+        .collect()
 }
 
 impl ApiError {

@@ -17,6 +17,15 @@ pub struct Patience {
     pub limit: Duration,
 }
 
+impl Patience {
+    /// Every failure is final.
+    pub const NONE: Self = Self { limit: Duration::ZERO };
+    /// For a person in front of a terminal who reads something.
+    pub const SHORT: Self = Self { limit: Duration::from_secs(3) };
+    /// For waiting: a daemon may be restarted meanwhile, and take its time to recover.
+    pub const LONG: Self = Self { limit: Duration::from_secs(60) };
+}
+
 impl Default for Patience {
     /// Long enough for a restart of the daemon.
     fn default() -> Self {

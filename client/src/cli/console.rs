@@ -31,15 +31,16 @@ impl Console {
     /// The process's own.
     #[must_use]
     pub fn standard() -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let colorless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        // A terminal that can't move its cursor gets lines, as a file does.
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal();
         Self {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
-            live: live && !plain,
+            live: live && !dumb,
             interactive: live && io::stdin().is_terminal(),
-            color: io::stdout().is_terminal() && !plain,
+            color: io::stdout().is_terminal() && !dumb && !colorless,
         }
     }
 

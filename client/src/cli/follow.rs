@@ -12,6 +12,7 @@ use super::commands::CommandError;
 use super::exit::of_workflow;
 use super::progress::Progress;
 use crate::client::Client;
+use crate::retry::Patience;
 
 /// How often a live view is redrawn, and how soon after an event the workflow is read again for it.
 const REDRAW: Duration = Duration::from_millis(250);
@@ -123,8 +124,9 @@ impl View {
     ) -> Result<(), CommandError> {
         if self.stale || self.read.elapsed() >= REFRESH {
             // A view that can't be refreshed now stays as it is: the watch says when the daemon is really gone.
-            if let Ok(workflow) = client.get(id).await {
-                progress.snapshot(&workflow);
+            match client.clone().with_patience(Patience::NONE).get(id).await {
+                Ok(workflow) => progress.snapshot(&workflow),
+                Err(_) => progress.lost(),
             }
             (self.read, self.stale) = (Instant::now(), false);
         } else {

@@ -20,6 +20,9 @@ pub trait Progress {
     /// Time passed.
     fn tick(&mut self);
 
+    /// The daemon does not answer; it is being tried again.
+    fn lost(&mut self);
+
     /// Whether it wants to be told of time, and fresh snapshots.
     fn is_live(&self) -> bool;
 
@@ -54,6 +57,8 @@ impl Progress for Lines<'_> {
 
     fn tick(&mut self) {}
 
+    fn lost(&mut self) {}
+
     fn is_live(&self) -> bool {
         false
     }
@@ -64,14 +69,12 @@ impl Progress for Lines<'_> {
 /// An event in one line: when, what about, what.
 pub(super) fn event_line(event: &WorkflowEvent) -> String {
     let about = if event.step.is_empty() { "workflow" } else { &event.step };
-    let attempt =
-        if event.attempt > 1 { format!(" (attempt {})", event.attempt) } else { String::new() };
     let text = if event.text.is_empty() {
         event.r#type.to_lowercase().replace('_', " ")
     } else {
         event.text.clone()
     };
-    format!("{}  {about:<28}  {text}{attempt}", time::clock(event.time.as_ref()))
+    format!("{}  {about:<28}  {text}", time::clock(event.time.as_ref()))
 }
 
 /// A view that is drawn over and over: the workflow, then its steps in the order of their dependencies.
@@ -80,6 +83,7 @@ struct Live {
     head: ProgressBar,
     steps: HashMap<String, ProgressBar>,
     workflow: Workflow,
+    lost: bool,
 }
 
 impl Live {
@@ -87,12 +91,14 @@ impl Live {
         let area = MultiProgress::new();
         let head = area.add(ProgressBar::new_spinner());
         head.set_style(style("{msg}"));
-        Self { area, head, steps: HashMap::new(), workflow: Workflow::default() }
+        Self { area, head, steps: HashMap::new(), workflow: Workflow::default(), lost: false }
     }
 
     fn draw(&mut self) {
         let now = time::now();
-        self.head.set_message(format!("{}  {}", self.workflow.id, step::headline(&self.workflow)));
+        let lost = if self.lost { "  (no answer from the daemon, trying again)" } else { "" };
+        let headline = step::headline(&self.workflow);
+        self.head.set_message(format!("{}  {headline}{lost}", self.workflow.id));
         for step in &self.workflow.steps {
             let bar = self
                 .steps
@@ -121,6 +127,7 @@ fn style(template: &'static str) -> ProgressStyle {
 impl Progress for Live {
     fn snapshot(&mut self, workflow: &Workflow) {
         self.workflow.clone_from(workflow);
+        self.lost = false;
         self.draw();
     }
 
@@ -133,6 +140,11 @@ impl Progress for Live {
     }
 
     fn tick(&mut self) {
+        self.draw();
+    }
+
+    fn lost(&mut self) {
+        self.lost = true;
         self.draw();
     }
 

@@ -6,6 +6,7 @@ use super::watch::conclude;
 use super::{CommandError, Named};
 use crate::cli::follow::Follow;
 use crate::cli::{Exit, Session, render, resolve};
+use crate::retry::Patience;
 
 /// What to cancel, and why.
 #[derive(Debug, Args)]
@@ -37,7 +38,8 @@ pub(crate) async fn run(
             return Err(CommandError::Declined);
         }
     }
-    let workflow = client.cancel(&workflow.id, &arguments.reason).await?;
+    let patient = client.clone().with_patience(Patience::default());
+    let workflow = patient.cancel(&workflow.id, &arguments.reason).await?;
     if arguments.wait {
         return conclude(session, &client, &workflow.id, &arguments.follow).await;
     }

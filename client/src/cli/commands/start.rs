@@ -9,6 +9,7 @@ use crate::cli::follow::Follow;
 use crate::cli::input::File;
 use crate::cli::output::Style;
 use crate::cli::{Exit, Session};
+use crate::retry::Patience;
 
 /// What to start, and how.
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub(crate) async fn run(
     request.request_id = arguments.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     // Before it is sent: it is needed exactly where no answer comes.
     session.console.say(&format!("request id: {}", request.request_id));
-    let workflow = client.start(request).await?;
+    let workflow = client.clone().with_patience(Patience::default()).start(request).await?;
     if let Err(error) = session.context.remember(&workflow.id) {
         session.console.say(&format!("warning: @last was not kept: {error}"));
     }

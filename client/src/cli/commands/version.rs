@@ -1,7 +1,5 @@
 //! `causeway version`: of this program, and of the daemon if there is one.
 
-use std::time::Duration;
-
 use super::CommandError;
 use crate::cli::{Exit, Format, Session};
 use crate::retry::Patience;
@@ -11,7 +9,7 @@ pub(crate) async fn run(session: &mut Session<'_>) -> Result<Exit, CommandError>
     let own = env!("CARGO_PKG_VERSION");
     // Nobody waits for a daemon to learn the version of the program at hand.
     let mut options = session.context.options()?;
-    options.patience = Patience { limit: Duration::ZERO };
+    options.patience = Patience::NONE;
     let daemon = match Client::new(&options)?.server_info().await {
         Ok(info) => Some(info.version),
         Err(Error::Unreachable { .. }) => None,

@@ -7,6 +7,7 @@ use crate::Client;
 use crate::cli::follow::{Follow, follow};
 use crate::cli::render::workflow::describe;
 use crate::cli::{Exit, Session, progress, resolve};
+use crate::retry::Patience;
 
 /// What to follow, and for how long.
 #[derive(Debug, Args)]
@@ -35,7 +36,8 @@ pub(super) async fn conclude(
 ) -> Result<Exit, CommandError> {
     let followed = {
         let mut progress = progress::for_console(session.console);
-        follow(client, id, how, &mut *progress).await?
+        let patient = client.clone().with_patience(Patience::LONG);
+        follow(&patient, id, how, &mut *progress).await?
     };
     match &followed.workflow {
         Some(workflow) => {

@@ -1,7 +1,5 @@
 //! Starting, following, finding and cancelling, over the wire.
 
-use std::time::Duration;
-
 use causeway_proto::reasons;
 use causeway_proto::v1::start_workflow_request::Spec;
 use causeway_proto::v1::watch_workflow_response::Message;
@@ -231,7 +229,7 @@ async fn cancel_carries_its_reason_and_a_refusal_says_the_state() {
 #[tokio::test]
 async fn no_daemon_is_said_as_such() {
     let mut options = Options::new("http://127.0.0.1:1".parse().unwrap());
-    options.patience = Patience { limit: Duration::ZERO };
+    options.patience = Patience::NONE;
     let client = Client::new(&options).unwrap();
     let error = client.server_info().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
