@@ -1,1 +1,9 @@
-//! The harness and the suites that try to break Causeway's promises.
+//! The harness of the suites: a world, the real daemon beside it as a process that can be killed and started again, the client
+//! and the command line. It breaks promises from outside; it knows nothing of the daemon's inside.
+#![allow(clippy::unwrap_used, reason = "a harness ends the test where it can't go on")]
+
+pub mod daemon;
+pub mod scene;
+
+pub use daemon::Daemon;
+pub use scene::Scene;

@@ -29,7 +29,7 @@ pub use self::{
 use self::{hands::WorldHands, ledger::Dumper};
 
 /// The guide's cluster in half a minute: fast enough to wait for, slow enough to watch.
-pub const SPEED_TO_WATCH: f64 = 20.0;
+pub const SPEED_TO_WATCH: f64 = 8.0;
 /// As fast as is stable: a build's delays sum up to less than 3 s.
 pub const SPEED_OF_TESTS: f64 = 200.0;
 

@@ -7,7 +7,10 @@ mod report;
 mod run;
 mod up;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use causeway_sandbox::{
@@ -135,7 +138,11 @@ pub(crate) fn main() -> u8 {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("CAUSEWAY_SANDBOX_LOG")
         .unwrap_or_else(|_unset| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let outcome = runtime().and_then(|runtime| runtime.block_on(perform(cli.command)));
     outcome.unwrap_or_else(|error| {
         eprintln!("causeway-sandbox: {error:#}");

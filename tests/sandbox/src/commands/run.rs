@@ -89,6 +89,10 @@ fn verdict(world: &World, before: &str, after: &str, code: u8) -> String {
         (true, _) => {
             format!("The world is byte for byte what it was before ({} = {}).", files[0], files[1])
         }
+        (false, INTERRUPTED) => format!(
+            "The build was cut short: what it left is the difference of {} and {}.",
+            files[0], files[1]
+        ),
         (false, 0) => format!("What was built is the difference of {} and {}.", files[0], files[1]),
         (false, _) => {
             format!("The world is NOT what it was before: compare {} with {}.", files[0], files[1])

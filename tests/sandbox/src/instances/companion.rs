@@ -1,4 +1,4 @@
-//! Finds the programs that the sandbox starts: itself, as the one that plays instances, and the daemon. They stand
+//! Finds the programs that the sandbox starts: itself, as the one that plays instances, the daemon, and the command line. They stand
 //! beside the running program; under cargo they are built when missing or older than the sources.
 
 use std::{
@@ -24,6 +24,15 @@ pub async fn daemon_binary() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
     FOUND
         .get_or_try_init(|| find("causewayd", "causeway-orchestrator", "CAUSEWAY_DAEMON_BIN"))
+        .await
+        .cloned()
+}
+
+/// The command line's program: `CAUSEWAY_CLIENT_BIN`, or the one beside the running program.
+pub async fn client_binary() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    FOUND
+        .get_or_try_init(|| find("causeway", "causeway-client", "CAUSEWAY_CLIENT_BIN"))
         .await
         .cloned()
 }
