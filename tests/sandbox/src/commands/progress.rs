@@ -24,7 +24,7 @@ struct Bars {
 impl Progress {
     /// Begins now. Whether stderr is a terminal decides the manner.
     pub(super) fn begin() -> Self {
-        let style = ProgressStyle::with_template("          {spinner} {prefix:<26} {msg}")
+        let style = ProgressStyle::with_template("          {spinner} {prefix:<26} {wide_msg}")
             .unwrap_or_else(|_fixed| ProgressStyle::default_spinner());
         let bars = std::io::stderr().is_terminal().then(|| Bars {
             all: MultiProgress::new(),
