@@ -181,7 +181,7 @@ impl World {
         };
         let items: Vec<&Value> =
             collection.map(|(_, object)| object).filter(|object| matches(object)).collect();
-        if items.is_empty() && path.split('/').count() % 2 == 1 {
+        if items.is_empty() && is_object(path) {
             return status_answer(404, "NotFound");
         }
         answer(200, &json!({"kind": "List", "metadata": {}, "items": items}))
@@ -214,6 +214,11 @@ impl World {
         json_patch::merge(&mut current, &body);
         answer(200, &self.store(path.to_owned(), current))
     }
+}
+
+/// Whether a path is an object's and not a collection's: groups make it one segment longer.
+fn is_object(path: &str) -> bool {
+    (path.split('/').count() % 2 == 1) != path.starts_with("/apis/")
 }
 
 /// Whether an object's path lies in a collection's, which may span all namespaces.

@@ -4,25 +4,29 @@
 //! Lost call: the API has no token, so that nothing is repeated before reading; idempotent because an add-on is installed
 //! once per cluster and by name.
 
+mod choice;
 mod crd_guard;
 mod grant;
+#[cfg(test)]
+mod tests;
+mod uninstall;
 pub mod version;
 
 use async_trait::async_trait;
-use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
-use causeway_engine::{Failure, Finding};
+use causeway_engine::Failure;
+use causeway_engine::event::{Object, Origin, Resolution, Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::crd_guard::Guard;
 use super::check_kubernetes::CheckKubernetesOutput;
-use super::cloud::{cloud_of, conflict, spec_of, touched, warning};
+use super::cloud::{cloud_of, spec_of, touched};
 use crate::alibaba::Client;
-use crate::alibaba::cs::{self, AddonInstance, Task};
+use crate::alibaba::cs::{self, Task};
 use crate::kubernetes::rollout::Rollout;
 use crate::kubernetes::{Cluster, Resource, cluster_of, node};
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
-use crate::spec::{Spec, TerwayCredentials};
+use crate::spec::Spec;
 use crate::timing::millis;
 
 /// The add-on, and the DaemonSet that it makes.
@@ -70,13 +74,13 @@ impl Action for InstallTerway {
         if let Some(instance) =
             cs::get_addon_instance(&client, &spec.cluster_id, DAEMON_SET).await?
         {
-            return adopt(&spec, &cluster, instance).await;
+            return choice::adopt(&spec, &cluster, instance).await;
         }
         let kubernetes = context.output_of::<CheckKubernetesOutput>("check-kubernetes")?.version;
-        let version = choose(&client, &spec, &kubernetes).await?;
+        let version = choice::choose(&client, &spec, &kubernetes).await?;
         let guard = Guard::take(&cluster).await?;
         let mut observed = Observed::change(value(&Before { version, guard: guard.clone() }));
-        observed.warnings = warnings(&guard);
+        observed.warnings = choice::warnings(&guard);
         Ok(observed)
     }
 
@@ -143,7 +147,7 @@ impl Action for InstallTerway {
         if let Some(instance) =
             cs::get_addon_instance(&client, &spec.cluster_id, DAEMON_SET).await?
         {
-            return uninstall(context, &client, &cluster, &instance).await;
+            return uninstall::uninstall(context, &client, &cluster, &instance).await;
         }
         if let Some(task) = running_task(&client, &spec.cluster_id, INSTALL_TASK)
             .await?
@@ -176,113 +180,6 @@ impl Action for InstallTerway {
         let client = cloud_of(context).await?;
         Ok(Some(cs::get_addon_instance(&client, &spec.cluster_id, DAEMON_SET).await?.is_none()))
     }
-}
-
-/// An add-on that was there: as wanted, or in the way.
-async fn adopt(
-    spec: &Spec,
-    cluster: &Cluster,
-    instance: AddonInstance,
-) -> Result<Observed, Failure> {
-    let wanted = &spec.terway.version;
-    if !wanted.is_empty() && !version::same(wanted, &instance.version) {
-        return Err(conflict(format!(
-            "add-on {DAEMON_SET} {} is installed, the input asks for {wanted}; upgrade it, or leave spec.terway.version out",
-            instance.version
-        )));
-    }
-    if instance.state != "active" {
-        return Err(Failure::retryable(format!(
-            "add-on {DAEMON_SET} is there and is {}; it is looked at again",
-            instance.state
-        ))
-        .with_code("ADDON_BUSY"));
-    }
-    require_secret_support(spec, &instance.version)?;
-    let daemon_set =
-        cluster.get(&Resource::DAEMON_SETS.at(NAMESPACE, DAEMON_SET)).await?.unwrap_or_default();
-    if admits_data_center(&daemon_set) {
-        return Err(conflict(format!(
-            "add-on {DAEMON_SET} is installed, and its DaemonSet is missing or not kept to cloud nodes; see to its nodeSelector \
-             alibabacloud.com/external=true, then start again"
-        )));
-    }
-    Ok(Observed::as_wanted(
-        Verdict::Adopted,
-        Value::Null,
-        value(&output_of(&instance.version, String::new())),
-    ))
-}
-
-/// The version to install: the one asked for, or the newest that fits.
-async fn choose(client: &Client, spec: &Spec, kubernetes: &str) -> Result<String, Failure> {
-    let wanted = &spec.terway.version;
-    let registered = cs::describe_cluster(client, &spec.cluster_id).await?.ok_or_else(|| {
-        conflict(format!(
-            "registered cluster {} is gone, though the checks found it",
-            spec.cluster_id
-        ))
-    })?;
-    let mut offered: Vec<String> = Vec::new();
-    if let Some(addon) = cs::describe_addon(client, &registered, DAEMON_SET).await? {
-        offered.push(addon.version);
-        offered.extend(addon.newer_versions.into_iter().map(|newer| newer.version));
-    }
-    let listed = cs::list_addons(client, &registered).await?;
-    offered.extend(
-        listed.into_iter().filter(|addon| addon.name == DAEMON_SET).map(|addon| addon.version),
-    );
-    let names: Vec<&str> =
-        offered.iter().map(String::as_str).filter(|version| !version.is_empty()).collect();
-    let chosen = if wanted.is_empty() {
-        version::choose(&names, kubernetes).map(str::to_owned)
-    } else {
-        // The catalogue may list only the newest; the installation itself knows more versions.
-        Some(
-            names
-                .iter()
-                .find(|one| version::same(one, wanted))
-                .map_or_else(|| prefixed(wanted), |one| (*one).to_owned()),
-        )
-    };
-    let chosen = chosen.filter(|chosen| version::fits(chosen, kubernetes)).ok_or_else(|| {
-        let asked = if wanted.is_empty() { names.join(", ") } else { wanted.clone() };
-        Failure::permanent(format!(
-            "no version of {DAEMON_SET} fits Kubernetes {kubernetes} (looked at: {asked}); Terway 1.8 needs 1.24, 1.9 needs 1.30, \
-             1.10 and later need 1.31: name a version in spec.terway.version, or update the cluster"
-        ))
-        .with_code("TERWAY_VERSION")
-    })?;
-    require_secret_support(spec, &chosen)?;
-    Ok(chosen)
-}
-
-fn prefixed(version: &str) -> String {
-    format!("v{}", version.trim_start_matches('v'))
-}
-
-fn require_secret_support(spec: &Spec, version: &str) -> Result<(), Failure> {
-    if spec.terway.credentials != TerwayCredentials::Secret || version::reads_secret(version) {
-        return Ok(());
-    }
-    Err(Failure::permanent(format!(
-        "Terway {version} does not read Secret alibaba-addon-secret (1.8 and later do); set spec.terway.credentials to ENI_CONFIG or AUTO"
-    ))
-    .with_code("TERWAY_CREDENTIALS"))
-}
-
-fn warnings(guard: &Guard) -> Vec<Finding> {
-    let own = guard.terways_own();
-    own.into_iter()
-        .map(|name| {
-            warning(
-                "TERWAY_CRD_PRESENT",
-                format!("CRD {name}"),
-                "it was there before Terway, and uninstalling Terway would remove it with its objects: an undo will stop before that",
-                "remove it beforehand if it is a leftover",
-            )
-        })
-        .collect()
 }
 
 /// The output of an installation that has begun, whoever lost its answer; none: there is no trace of one.
@@ -383,82 +280,6 @@ fn admits_data_center(daemon_set: &Value) -> bool {
     )
 }
 
-/// Uninstalls, once nobody needs it and no CRD of others can go with it.
-async fn uninstall(
-    context: &Context,
-    client: &Client,
-    cluster: &Cluster,
-    instance: &AddonInstance,
-) -> Result<Revert, Failure> {
-    let id = cluster.id();
-    if let Some(waiting) = uninstalling(context, client, id, instance).await? {
-        return Ok(waiting);
-    }
-    let users: Vec<String> = cluster
-        .list(&Resource::NODES, None, "")
-        .await?
-        .iter()
-        .filter(|one| node::is_cloud(one))
-        .map(|one| node::name(one).to_owned())
-        .collect();
-    if !users.is_empty() {
-        let reason =
-            format!("in_use: cloud nodes have their network from it: {}", users.join(", "));
-        return Ok(Revert::Done(Undone::Kept { reason, in_use: true }));
-    }
-    if let Some(task) = running_task(client, id, INSTALL_TASK).await?.filter(|_| patient(context)) {
-        return Ok(Revert::NotYet(format!(
-            "the installation (task {}) is still running",
-            task.task_id
-        )));
-    }
-    let before: Before = context.before_image()?;
-    let at_risk = before.guard.at_risk(cluster).await?;
-    if !at_risk.is_empty() {
-        return Err(Failure::permanent(format!(
-            "add-on {DAEMON_SET} is not uninstalled: these CRDs were there before it, are its own now by their marks, and might go with \
-             it together with all objects in them: {}. Take its labels, annotations and owners off them, or uninstall it by hand; then retry",
-            at_risk.join(", ")
-        ))
-        .with_code("CRD_AT_RISK"));
-    }
-    context.still_time()?;
-    let task = cs::uninstall_addon(client, id, DAEMON_SET).await?;
-    touched(context, ledger_entry(true, json!({"uninstall_task": task.task_id}))).await?;
-    Ok(Revert::NotYet(format!("add-on {DAEMON_SET} is being uninstalled")))
-}
-
-/// What to answer while an uninstallation runs, or after it failed; none: there is none.
-async fn uninstalling(
-    context: &Context,
-    client: &Client,
-    id: &str,
-    instance: &AddonInstance,
-) -> Result<Option<Revert>, Failure> {
-    let waiting = |task: &str| {
-        Some(Revert::NotYet(format!("add-on {DAEMON_SET} is being uninstalled (task {task})")))
-    };
-    let known = context.effects.iter().find_map(|effect| effect.facts["uninstall_task"].as_str());
-    if let Some(known) = known.filter(|known| !known.is_empty()) {
-        match cs::describe_task(client, known).await? {
-            Some(task) if task.outcome() == Some(false) => {
-                // Forgotten, so that the next try of the undo asks again.
-                touched(context, ledger_entry(true, Value::Null)).await?;
-                let failure = task_failure("uninstallation", &task);
-                return Err(Failure { class: causeway_engine::FailureClass::Retryable, ..failure });
-            }
-            Some(task) => return Ok(waiting(&task.task_id)),
-            None => {}
-        }
-    }
-    if instance.state == "deleting"
-        && let Some(task) = running_task(client, id, UNINSTALL_TASK).await?
-    {
-        return Ok(waiting(&task.task_id));
-    }
-    Ok(None)
-}
-
 /// Whether the undo still waits for the installation.
 fn patient(context: &Context) -> bool {
     (context.now)().ms_since(context.since)
@@ -522,62 +343,5 @@ fn crd_entry(name: &str) -> Object {
         present: false,
         remedy: String::new(),
         facts,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_daemon_set_must_be_kept_to_cloud_nodes() {
-        let with = |template: Value| json!({"spec": {"template": {"spec": template}}});
-        assert!(admits_data_center(&Value::Null));
-        assert!(admits_data_center(&with(json!({}))));
-        assert!(!admits_data_center(&with(json!({"nodeSelector": {node::CLOUD_LABEL: "true"}}))));
-    }
-
-    #[tokio::test]
-    async fn an_add_on_that_runs_already_is_adopted_if_it_is_as_wanted() {
-        let bench = crate::steps::testing::Bench::new("install-terway");
-        let at = Resource::DAEMON_SETS.at(NAMESPACE, DAEMON_SET);
-        bench.kube.put(
-            &at,
-            json!({"spec": {"template": {"spec": {"nodeSelector": {node::CLOUD_LABEL: "true"}}}}}),
-        );
-        let instance = |version: &str, state: &str| AddonInstance {
-            name: DAEMON_SET.to_owned(),
-            version: version.to_owned(),
-            state: state.to_owned(),
-            config: String::new(),
-        };
-        let mut spec = Spec::default();
-        let adopted = adopt(&spec, &bench.cluster(), instance("v1.8.17", "active")).await.unwrap();
-        assert_eq!(
-            (adopted.verdict, &adopted.output["secret_credentials"]),
-            (Verdict::Adopted, &json!(true))
-        );
-        let busy =
-            adopt(&spec, &bench.cluster(), instance("v1.8.17", "updating")).await.unwrap_err();
-        assert_eq!(busy.class, causeway_engine::FailureClass::Retryable);
-        spec.terway.version = "1.9.14".to_owned();
-        let other =
-            adopt(&spec, &bench.cluster(), instance("v1.8.17", "active")).await.unwrap_err();
-        assert_eq!(other.code.as_deref(), Some("CONFLICT"));
-        spec.terway.version = "1.8.17".to_owned();
-        bench.kube.change(&at, |one| one["spec"]["template"]["spec"] = json!({}));
-        assert!(
-            adopt(&spec, &bench.cluster(), instance("v1.8.17", "active")).await.is_err(),
-            "it runs in the data center"
-        );
-    }
-
-    #[test]
-    fn credentials_from_the_secret_need_a_terway_that_reads_it() {
-        let mut spec = Spec::default();
-        assert!(require_secret_support(&spec, "v1.7.9").is_ok());
-        spec.terway.credentials = TerwayCredentials::Secret;
-        assert!(require_secret_support(&spec, "v1.7.9").is_err());
-        assert!(require_secret_support(&spec, "v1.8.0").is_ok());
     }
 }

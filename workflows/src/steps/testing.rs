@@ -190,13 +190,15 @@ impl Bench {
     /// Calls the undo until it is done, letting time pass in between.
     pub(crate) async fn revert(&mut self, action: &dyn Action) -> Result<Undone, Failure> {
         self.context.since = self.now();
+        let mut last = String::new();
         for _ in 0..100 {
-            if let Revert::Done(undone) = self.revert_once(action).await? {
-                return Ok(undone);
+            match self.revert_once(action).await? {
+                Revert::Done(undone) => return Ok(undone),
+                Revert::NotYet(waiting) => last = waiting,
             }
             self.advance(5_000);
         }
-        panic!("the undo of {} does not end", self.context.step);
+        panic!("the undo of {} does not end: {last}", self.context.step);
     }
 
     fn begin(&mut self) {

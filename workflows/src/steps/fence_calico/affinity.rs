@@ -113,29 +113,31 @@ pub(super) fn unfence(current: &Value, before: &Value, insertions: &[Insertion])
     Unfenced { affinity: without_empty_containers(affinity, before), kept }
 }
 
-/// The term that each insertion went into: the one that is still as we left it, else the one in its place if it still
-/// has our expressions.
+/// The term that each insertion went into: the one that is still as we left it, else one that is not as it was and still
+/// has our expressions; in its own place rather than in another, as equal terms of the user's may stand beside it.
 fn pair(current: &[Value], fenced: &[Value], insertions: &[Insertion]) -> Vec<Option<usize>> {
+    let as_left =
+        |insertion: &Insertion, at: usize| fenced.get(insertion.term) == Some(&current[at]);
+    let edited = |insertion: &Insertion, at: usize| {
+        let has_ours =
+            insertion.expressions.iter().any(|one| expressions(&current[at]).contains(one));
+        has_ours && !fenced.contains(&current[at])
+    };
     let mut taken = vec![false; current.len()];
     let mut places = vec![None; insertions.len()];
-    for (place, insertion) in places.iter_mut().zip(insertions) {
-        *place = (0..current.len())
-            .find(|at| !taken[*at] && fenced.get(insertion.term) == Some(&current[*at]));
-        if let Some(at) = *place {
-            taken[at] = true;
-        }
-    }
-    for (place, insertion) in places.iter_mut().zip(insertions).filter(|(place, _)| place.is_none())
-    {
-        let has_ours = |at: &usize| {
-            insertion.expressions.iter().any(|one| expressions(&current[*at]).contains(one))
-        };
-        let free = |at: &usize| !taken[*at] && !fenced.contains(&current[*at]) && has_ours(at);
-        *place = Some(insertion.term)
-            .filter(|at| *at < current.len() && free(at))
-            .or_else(|| (0..current.len()).find(free));
-        if let Some(at) = *place {
-            taken[at] = true;
+    for (changed, own_place) in [(false, true), (false, false), (true, true), (true, false)] {
+        for (place, insertion) in
+            places.iter_mut().zip(insertions).filter(|(place, _)| place.is_none())
+        {
+            let found = (0..current.len()).find(|at| {
+                !taken[*at]
+                    && (*at == insertion.term || !own_place)
+                    && (if changed { edited(insertion, *at) } else { as_left(insertion, *at) })
+            });
+            if let Some(at) = found {
+                taken[at] = true;
+                *place = found;
+            }
         }
     }
     places
@@ -371,6 +373,23 @@ mod tests {
             unfenced,
             Unfenced { affinity: required(json!([{EXPRESSIONS: [gpu()]}])), kept: false }
         );
+    }
+
+    #[test]
+    fn a_term_of_the_users_that_equals_a_fenced_one_keeps_its_place() {
+        let [external, kind] = wanted();
+        let before = required(json!([{EXPRESSIONS: [kind, external]}, {EXPRESSIONS: [kind]}]));
+        let insertions = missing(&before);
+        let append = |affinity: &Value| {
+            let mut edited = affinity.clone();
+            edited[NODE][REQUIRED][TERMS]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({EXPRESSIONS: [gpu()]}));
+            edited
+        };
+        let edited = append(&fence(&before, &insertions));
+        assert_eq!(unfence(&edited, &before, &insertions).affinity, append(&before));
     }
 
     #[test]
