@@ -71,6 +71,8 @@ fn unfit_key(subject: &str, cause: Error) -> Failure {
 /// Every read that the steps need is made once; what is refused is a finding. A missing object is no refusal.
 async fn missing_permissions(client: &Client, spec: &Spec) -> Result<Vec<Finding>, Failure> {
     let user = user_name(&spec.cluster_id);
+    let types: Vec<&str> =
+        spec.node_pools.iter().flat_map(|pool| &pool.instance_types).map(String::as_str).collect();
     let bucket = spec
         .init_script
         .publish
@@ -106,6 +108,8 @@ async fn missing_permissions(client: &Client, spec: &Spec) -> Result<Vec<Finding
         Box::pin(async {
             ecs::describe_security_group(client, &spec.vpc.security_group_id).await.map(drop)
         }),
+        Box::pin(async { ecs::describe_instance_types(client, &types).await.map(drop) }),
+        Box::pin(async { cs::describe_user_quota(client).await.map(drop) }),
         Box::pin(async {
             match bucket {
                 Some(bucket) => oss::get_bucket_info(client, bucket).await.map(drop),
