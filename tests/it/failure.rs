@@ -21,7 +21,14 @@ async fn rejects(step: &str, rule: &str) {
     let id = scene.build().await;
     let workflow = scene.rested(&id).await;
     assert_eq!(workflow.state(), State::Rejected, "{workflow:#?}");
-    assert_eq!(workflow.failure.expect("a failed workflow says why").step, step);
+    // All checks that can run end before the workflow turns, so others may have failed beside it.
+    let failed: Vec<_> = workflow
+        .steps
+        .iter()
+        .filter(|step| step.failure.is_some())
+        .map(|step| step.step.as_str())
+        .collect();
+    assert!(failed.contains(&step), "{failed:?}");
     assert_eq!(scene.world.boundaries().passed(), [], "a check changed something");
     scene.assert_as_before().await;
 }
