@@ -26,7 +26,7 @@ async fn rejects(step: &str, rule: &str) {
         .steps
         .iter()
         .filter(|step| step.failure.is_some())
-        .map(|step| step.step.as_str())
+        .map(|step| step.name.as_str())
         .collect();
     assert!(failed.contains(&step), "{failed:?}");
     assert_eq!(scene.world.boundaries().passed(), [], "a check changed something");
