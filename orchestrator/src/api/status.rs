@@ -175,6 +175,12 @@ impl Error {
                 message,
                 state: None,
             },
+            runtime::Error::NameTaken { name, .. } => Self::Refused {
+                reason: reasons::CLUSTER_EXISTS.to_owned(),
+                subject: names::hybrid_cluster(&name),
+                message,
+                state: None,
+            },
             runtime::Error::EtagMismatch { .. } => Self::EtagMismatch { name: name() },
             runtime::Error::ShuttingDown => Self::ShuttingDown,
             runtime::Error::StoreFailed(why) => {

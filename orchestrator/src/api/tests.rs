@@ -41,17 +41,46 @@ impl Daemon {
         Self::start_with(disk, |_| {}).await
     }
 
+    /// One with a connection to a cloud that does not answer: its workflows go on trying.
+    async fn start_beside_a_dead_cloud(disk: &Disk) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(
+            dir.path().join("c.ini"),
+            "[default]\ntype = access_key\naccess_key_id = k\naccess_key_secret = s\n",
+        )
+        .unwrap();
+        let text = "[connections.prod]\ncredentials = \"shared-file\"\ncredentials_file = \"c.ini\"\naccount_id = \"1\"\n\
+                    regions = [\"cn-hangzhou\"]\nclusters = [\"*\"]\n\
+                    [connections.prod.endpoints]\nall = \"http://127.0.0.1:1\"\n";
+        std::fs::write(&file, text).unwrap();
+        let config =
+            config::load(&Flags { config: Some(file), ..Flags::default() }, &|_| None).unwrap();
+        let prod = Connection::new(config.connections["prod"].clone(), &config.timing).unwrap();
+        let heartbeat = |options: &mut Options| options.heartbeat = Duration::from_millis(20);
+        Self::start_full(disk, heartbeat, BTreeMap::from([("prod".to_owned(), Arc::new(prod))]))
+            .await
+    }
+
     async fn start_with(disk: &Disk, change: impl FnOnce(&mut Options)) -> Self {
+        Self::start_full(disk, change, BTreeMap::new()).await
+    }
+
+    async fn start_full(
+        disk: &Disk,
+        change: impl FnOnce(&mut Options),
+        mut connections: BTreeMap<String, Arc<Connection>>,
+    ) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::open(disk).unwrap());
         let timing = Timing::default();
-        let none = Arc::new(Connection::none(&timing).unwrap());
+        connections.insert(String::new(), Arc::new(Connection::none(&timing).unwrap()));
         let runtime = Runtime::new(Parts {
             fence: store.own(0).await.unwrap(),
             store,
             sealer: Arc::new(Sealer::from_hex(&"ab".repeat(32), "test").unwrap()),
             definitions: causeway_workflows::registry(),
-            connections: BTreeMap::from([(String::new(), none)]),
+            connections,
             timing,
             clock: clock::system(),
             observer: Arc::new(Journal::new(telemetry::Traces::off())),
@@ -339,6 +368,96 @@ async fn a_bad_cluster_is_refused_with_paths_before_anything_is_journaled() {
         .unwrap()
         .into_inner();
     assert!(all.workflows.is_empty());
+    daemon.stop().await;
+}
+
+/// The guide's cluster, as a request.
+fn guide() -> pb::StartWorkflowRequest {
+    let document: serde_json::Value =
+        serde_saphyr::from_str(causeway_workflows::spec::EXAMPLE).unwrap();
+    causeway_proto::input::decode(&document).unwrap()
+}
+
+#[tokio::test]
+async fn a_workflow_that_waits_says_why_and_can_be_cancelled() {
+    let daemon = Daemon::start_beside_a_dead_cloud(&Disk::new()).await;
+    let mut workflows = daemon.workflows();
+    let started = workflows.start_workflow(guide()).await.unwrap().into_inner();
+    assert_eq!(started.state(), State::Running);
+    let mut watch = daemon.watch(&started.name, "").await.unwrap();
+    while !matches!(watch.message().await.unwrap().unwrap().message.unwrap(), Message::Heartbeat(_))
+    {
+    }
+    let request = pb::WaitWorkflowRequest {
+        name: started.name.clone(),
+        etag: String::new(),
+        timeout: Some(prost_types::Duration { seconds: 0, nanos: 1_000_000 }),
+    };
+    let waiting = workflows.wait_workflow(request).await.unwrap().into_inner();
+    assert_eq!(waiting.state(), State::Running, "the wait is over, the workflow is not");
+    let filter = format!("state=RUNNING AND cluster_id={}", started.cluster_id);
+    let request = pb::ListWorkflowsRequest { filter, ..Default::default() };
+    assert_eq!(
+        workflows.list_workflows(request).await.unwrap().into_inner().workflows[0].name,
+        started.name
+    );
+    let cancel = |etag: &str| pb::CancelWorkflowRequest {
+        name: started.name.clone(),
+        reason: "enough".into(),
+        etag: etag.into(),
+        ..Default::default()
+    };
+    let stale = workflows.cancel_workflow(cancel("1-0")).await.unwrap_err();
+    assert_eq!((stale.code(), reason(&stale).as_str()), (Code::Aborted, reasons::ETAG_MISMATCH));
+    workflows.cancel_workflow(cancel("")).await.unwrap();
+    let last = loop {
+        match watch.message().await.unwrap() {
+            Some(message) => match message.message.unwrap() {
+                Message::Event(event) if event.r#type == "ENDED" => break event,
+                _ => {}
+            },
+            None => panic!("the watch ends with the end of the workflow"),
+        }
+    };
+    assert_eq!(last.state(), State::Cancelled);
+    assert!(watch.message().await.unwrap().is_none());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn watches_and_waits_end_with_the_daemon_and_go_on_with_the_next() {
+    let disk = Disk::new();
+    let daemon = Daemon::start_beside_a_dead_cloud(&disk).await;
+    let started = daemon.workflows().start_workflow(guide()).await.unwrap().into_inner();
+    let mut watch = daemon.watch(&started.name, "").await.unwrap();
+    let cursor = watch.message().await.unwrap().unwrap().cursor;
+    let mut workflows = daemon.workflows();
+    let request = pb::WaitWorkflowRequest { name: started.name.clone(), ..Default::default() };
+    let wait = async move { workflows.wait_workflow(request).await };
+    let stop = daemon.stop();
+    let (waited, ()) = tokio::join!(wait, stop);
+    let waited = waited.unwrap_err();
+    assert_eq!(
+        (waited.code(), reason(&waited).as_str()),
+        (Code::Unavailable, reasons::SHUTTING_DOWN)
+    );
+    let ended = loop {
+        if let Err(error) = watch.message().await {
+            break error;
+        }
+    };
+    assert_eq!(ended.code(), Code::Unavailable);
+    let daemon = Daemon::start_beside_a_dead_cloud(&disk).await;
+    let mut watch = daemon.watch(&started.name, &cursor).await.unwrap();
+    let first = loop {
+        match watch.message().await.unwrap().unwrap().message.unwrap() {
+            Message::Event(event) => break event,
+            Message::Heartbeat(_) => {}
+            other => panic!("no second snapshot: {other:?}"),
+        }
+    };
+    let before = daemon.cursor(&started, first.sequence - 1).await;
+    assert_eq!(before, cursor, "the first event is the one after the snapshot");
     daemon.stop().await;
 }
 

@@ -179,3 +179,27 @@ fn a_missing_file_is_named() {
     let message = load(&flags, &|_| None).unwrap_err().to_string();
     assert_eq!(message, "can't read the configuration file /nonexistent/causewayd.toml");
 }
+
+/// What the example shows as a default is the default, and nothing is missing from it.
+#[test]
+fn the_example_shows_every_setting_with_its_default() {
+    const EXAMPLE: &str = include_str!("../../../deploy/examples/causewayd.toml");
+    let (_dir, short) = with_file(EXAMPLE, &[], Flags::default());
+    let uncommented: String = EXAMPLE
+        .lines()
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| format!("{}\n", line.strip_prefix('#').unwrap_or(line)))
+        .collect();
+    let (_dir, long) = with_file(&uncommented, &[], Flags::default());
+    let (short, long) = (short.unwrap(), long.unwrap());
+    assert_eq!(
+        (short.timing, &short.telemetry, short.listen),
+        (long.timing, &long.telemetry, long.listen)
+    );
+    for setting in &short.settings {
+        let shown = long.settings.iter().find(|other| other.key == setting.key).unwrap();
+        assert_eq!(shown.origin, Origin::File, "{} is not in the example", setting.key);
+        let same = setting.value == shown.value || setting.key == "sealing.key_file";
+        assert!(same, "{}: {} is shown as {}", setting.key, setting.value, shown.value);
+    }
+}

@@ -19,6 +19,9 @@ pub struct Summary {
     /// The HybridCluster's name; empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cluster: String,
+    /// Id of the registered cluster that it locks; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster_id: String,
     /// The connection's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub connection: String,
@@ -49,6 +52,7 @@ impl Summary {
             revision: state.definition.revision,
             state: state.public_state(),
             cluster: state.cluster.clone(),
+            cluster_id: cluster_id(state),
             connection: state.connection.clone(),
             labels: state.labels.clone(),
             started_at: state.started_at,
@@ -58,4 +62,9 @@ impl Summary {
             waiting_reason: state.waiting().map(|waiting| waiting.reason).unwrap_or_default(),
         }
     }
+}
+
+fn cluster_id(state: &Workflow) -> String {
+    let locked = state.lock.as_ref().and_then(|key| key.as_str().strip_prefix("cluster/"));
+    locked.unwrap_or_default().to_owned()
 }

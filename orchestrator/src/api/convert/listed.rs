@@ -22,6 +22,7 @@ pub(in crate::api) fn listed(summary: &Summary) -> pb::Workflow {
         waiting,
         labels: summary.labels.clone(),
         hybrid_cluster: non_empty(&summary.cluster).map(names::hybrid_cluster).unwrap_or_default(),
+        cluster_id: summary.cluster_id.clone(),
         connection: summary.connection.clone(),
         create_time: Some(time(summary.started_at)),
         update_time: Some(time(summary.updated_at)),
