@@ -10,34 +10,57 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::{process::Command, sync::OnceCell};
 
+/// A program of this workspace.
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    /// The environment variable that names another one.
+    variable: &'static str,
+    /// What it is built from.
+    sources: &'static [&'static str],
+}
+
+const SANDBOX: Program = Program {
+    name: "causeway-sandbox",
+    package: "causeway-sandbox",
+    variable: "CAUSEWAY_SANDBOX_BIN",
+    sources: &["proto", "client/src", "tests/sandbox/src"],
+};
+
+const CLIENT: Program = Program {
+    name: "causeway",
+    package: "causeway-client",
+    variable: "CAUSEWAY_CLIENT_BIN",
+    sources: &["proto", "client/src"],
+};
+
+const DAEMON: Program = Program {
+    name: "causewayd",
+    package: "causeway-orchestrator",
+    variable: "CAUSEWAY_DAEMON_BIN",
+    sources: &["proto", "workflows/src", "orchestrator/src", "orchestrator/engine/src"],
+};
+
 /// The sandbox's own program: `CAUSEWAY_SANDBOX_BIN`, the running program, or the one beside it.
 pub async fn sandbox_binary() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    FOUND
-        .get_or_try_init(|| find("causeway-sandbox", "causeway-sandbox", "CAUSEWAY_SANDBOX_BIN"))
-        .await
-        .cloned()
+    FOUND.get_or_try_init(|| find(&SANDBOX)).await.cloned()
 }
 
 /// The daemon's program: `CAUSEWAY_DAEMON_BIN`, or the one beside the running program.
 pub async fn daemon_binary() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    FOUND
-        .get_or_try_init(|| find("causewayd", "causeway-orchestrator", "CAUSEWAY_DAEMON_BIN"))
-        .await
-        .cloned()
+    FOUND.get_or_try_init(|| find(&DAEMON)).await.cloned()
 }
 
 /// The command line's program: `CAUSEWAY_CLIENT_BIN`, or the one beside the running program.
 pub async fn client_binary() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    FOUND
-        .get_or_try_init(|| find("causeway", "causeway-client", "CAUSEWAY_CLIENT_BIN"))
-        .await
-        .cloned()
+    FOUND.get_or_try_init(|| find(&CLIENT)).await.cloned()
 }
 
-async fn find(name: &str, package: &str, variable: &str) -> anyhow::Result<PathBuf> {
+async fn find(program: &Program) -> anyhow::Result<PathBuf> {
+    let Program { name, package, variable, sources } = program;
     if let Some(given) = std::env::var_os(variable) {
         let given = PathBuf::from(given);
         return if given.is_file() {
@@ -47,7 +70,7 @@ async fn find(name: &str, package: &str, variable: &str) -> anyhow::Result<PathB
         };
     }
     let running = std::env::current_exe().context("cannot tell where this program is")?;
-    if running.file_stem().is_some_and(|stem| stem == name) {
+    if running.file_stem().is_some_and(|stem| stem == *name) {
         return Ok(running);
     }
     let folder = running.parent().context("this program has no folder")?;
@@ -66,7 +89,7 @@ async fn find(name: &str, package: &str, variable: &str) -> anyhow::Result<PathB
             wanted.display()
         );
     };
-    if !is_fresh(&wanted, &workspace) {
+    if !is_fresh(&wanted, &workspace, sources) {
         build(package, name, folder, &workspace).await?;
     }
     Ok(wanted)
@@ -82,11 +105,12 @@ fn workspace(folder: &Path) -> Option<PathBuf> {
     ((under_cargo || in_target) && root.join("Cargo.toml").is_file()).then_some(root)
 }
 
-/// Whether no source of the workspace is newer than the program.
-fn is_fresh(program: &Path, workspace: &Path) -> bool {
+/// Whether none of its sources is newer than the program.
+fn is_fresh(program: &Path, workspace: &Path, sources: &[&str]) -> bool {
     let Ok(built) = program.metadata().and_then(|data| data.modified()) else { return false };
-    ["proto", "orchestrator", "workflows", "client", "tests/sandbox", "Cargo.toml", "Cargo.lock"]
+    sources
         .iter()
+        .chain(&["Cargo.toml", "Cargo.lock"])
         .all(|part| newest(&workspace.join(part)).is_none_or(|changed| changed <= built))
 }
 
