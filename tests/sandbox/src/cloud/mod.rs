@@ -125,6 +125,13 @@ impl Cloud {
         ledger::dump(&self.state(), &self.account)
     }
 
+    /// A cluster's part of the ledger with the account's words for what is random: ids of pools, keys and workflows,
+    /// digests and join tokens.
+    #[must_use]
+    pub fn retell(&self, value: Value) -> Value {
+        ledger::retell(&self.state(), &self.account, value)
+    }
+
     /// Every AccessKey secret ever issued, the daemon's included.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {

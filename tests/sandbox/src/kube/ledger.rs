@@ -104,14 +104,11 @@ fn scrub_object(object: &mut Value, names: &Names) {
         for field in ["token-id", "token-secret", "expiration"] {
             mask_data(object, field);
         }
+        show_data(object, "description");
     }
     if text(&object["metadata"]["name"]) == "alibaba-addon-secret" {
         mask_data(object, "access-key-secret");
-        // In the clear, so that it can be told whose it is.
-        let id = BASE64.decode(text(&object["data"]["access-key-id"])).ok();
-        if let Some(id) = id.and_then(|id| String::from_utf8(id).ok()) {
-            object["data"]["access-key-id"] = json!(id);
-        }
+        show_data(object, "access-key-id");
     }
     if let Some(prefix) = object["metadata"]["generateName"].as_str() {
         object["metadata"]["name"] = json!(format!("{prefix}*"));
@@ -138,6 +135,16 @@ fn scrub_object(object: &mut Value, names: &Names) {
 fn mask_data(object: &mut Value, field: &str) {
     if object["data"].get(field).is_some_and(|value| !text(value).is_empty()) {
         object["data"][field] = json!("*");
+    }
+}
+
+/// Shows a text in the clear, so that it can be told whose it is.
+fn show_data(object: &mut Value, field: &str) {
+    let shown = BASE64.decode(text(&object["data"][field])).ok();
+    if let Some(shown) = shown.and_then(|shown| String::from_utf8(shown).ok())
+        && object["data"].get(field).is_some()
+    {
+        object["data"][field] = json!(shown);
     }
 }
 

@@ -116,10 +116,8 @@ impl Dump for Dumper {
     async fn ledger(&self) -> anyhow::Result<String> {
         let mut clusters = Map::new();
         for (id, data_center) in &self.data_centers {
-            clusters.insert(
-                id.clone(),
-                data_center.ledger().await.with_context(|| format!("cluster {id}"))?,
-            );
+            let objects = data_center.ledger().await.with_context(|| format!("cluster {id}"))?;
+            clusters.insert(id.clone(), self.cloud.retell(objects));
         }
         let ledger = sorted(json!({"cloud": self.cloud.ledger(), "kubernetes": clusters}));
         Ok(format!("{ledger:#}\n"))
