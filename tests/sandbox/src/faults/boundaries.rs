@@ -36,31 +36,35 @@ pub struct Boundary {
 pub enum At {
     /// At the boundary with this index, counted from the start of the world.
     Index(usize),
-    /// At the next boundary of such a call; `*` may stand in product and action.
+    /// At the next boundary of such a call; `*` may stand in product, action and object.
     Call {
         /// `cs`, …, `k8s`, or a pattern.
         product: String,
         /// The API's name or a pattern.
         action: String,
+        /// What the call is about, or a pattern.
+        object: String,
         /// Before or after its effect.
         side: Side,
     },
 }
 
 impl At {
-    /// The next boundary of a call given as `PRODUCT:ACTION`.
+    /// The next boundary of a call given as `PRODUCT:ACTION[@OBJECT]`.
     #[must_use]
     pub fn call(pattern: &str, side: Side) -> Self {
-        let (product, action) = pattern.split_once(':').unwrap_or(("*", pattern));
-        Self::Call { product: product.into(), action: action.into(), side }
+        let (product, call) = pattern.split_once(':').unwrap_or(("*", pattern));
+        let (action, object) = call.split_once('@').unwrap_or((call, "*"));
+        Self::Call { product: product.into(), action: action.into(), object: object.into(), side }
     }
 
     fn is(&self, boundary: &Boundary) -> bool {
         match self {
             Self::Index(index) => *index == boundary.index,
-            Self::Call { product, action, side } => {
+            Self::Call { product, action, object, side } => {
                 glob(product, &boundary.product)
                     && glob(action, &boundary.action)
+                    && glob(object, &boundary.object)
                     && *side == boundary.side
             }
         }
@@ -210,17 +214,19 @@ mod tests {
     #[tokio::test]
     async fn only_the_armed_boundary_stops_and_it_stops_once() {
         let boundaries = Boundaries::default();
-        boundaries.arm(At::call("ram:Create*", Side::After));
+        boundaries.arm(At::call("ram:Create*@u", Side::After));
         let user = call("CreateUser");
+        let other = CallName { object: "v".into(), ..user.clone() };
+        assert_eq!(boundaries.pass(&other, Side::After).await, Passage::Go);
         assert_eq!(boundaries.pass(&user, Side::Before).await, Passage::Go);
         let mut stopped = Box::pin(boundaries.pass(&user, Side::After));
         assert_eq!((&mut stopped).now_or_never(), None);
-        assert_eq!(boundaries.reached().await.index, 1);
+        assert_eq!(boundaries.reached().await.index, 2);
         assert_eq!(boundaries.pass(&user, Side::After).await, Passage::Go);
         boundaries.release();
         assert_eq!(stopped.await, Passage::Go);
         let sides: Vec<Side> = boundaries.passed().iter().map(|b| b.side).collect();
-        assert_eq!(sides, [Side::Before, Side::After, Side::After]);
+        assert_eq!(sides, [Side::After, Side::Before, Side::After, Side::After]);
     }
 
     #[tokio::test]
