@@ -148,3 +148,19 @@ impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
         self.clone()
     }
 }
+
+#[test]
+fn a_step_and_its_undo_have_spans_of_their_own() {
+    let (workflow, other) = (WorkflowId::from("w1"), WorkflowId::from("w2"));
+    let step = StepName::from(ACTION);
+    let all = [
+        ids::root_span_id(&workflow),
+        ids::step_span_id(&workflow, &step, ids::Way::Forward),
+        ids::step_span_id(&workflow, &step, ids::Way::Undo),
+        ids::step_span_id(&workflow, &StepName::from(CHECK), ids::Way::Forward),
+        ids::step_span_id(&other, &step, ids::Way::Forward),
+    ];
+    let different: std::collections::HashSet<_> = all.iter().collect();
+    assert_eq!(different.len(), all.len());
+    assert_ne!(ids::trace_id(&workflow), ids::trace_id(&other));
+}
