@@ -52,6 +52,16 @@ pub enum Error {
         /// The record's name.
         cluster: String,
     },
+    /// A live workflow builds another cluster under that name.
+    #[error(
+        "the name {name} is taken by workflow {workflow}, which builds another cluster; choose another metadata.name"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The workflow.
+        workflow: String,
+    },
     /// The workflow has changed since the caller looked.
     #[error("the workflow has changed since: its etag is now {have}; look again, then decide")]
     EtagMismatch {

@@ -6,6 +6,8 @@ mod codec;
 mod error;
 mod executor;
 mod handle;
+#[cfg(test)]
+mod keys_tests;
 mod locks;
 mod owner;
 mod recovery;
@@ -98,6 +100,8 @@ pub struct Runtime {
     draining: CancellationToken,
     failed: watch::Sender<Option<String>>,
     next_order: Mutex<u64>,
+    /// Held while a workflow takes the name of its cluster.
+    naming: tokio::sync::Mutex<()>,
 }
 
 impl Runtime {
@@ -128,6 +132,7 @@ impl Runtime {
             draining: CancellationToken::new(),
             failed: watch::channel(None).0,
             next_order: Mutex::new(1),
+            naming: tokio::sync::Mutex::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use causeway_engine::event::End;
 use causeway_engine::input::{Decision, Operation, OperationKind, Refusal};
 use causeway_engine::state::Hold;
-use causeway_engine::{Event, Input, StepName, Time, Workflow, WorkflowId, decide};
+use causeway_engine::{Event, Failure, Input, StepName, Time, Workflow, WorkflowId, decide};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{oneshot, watch};
 
@@ -158,9 +158,11 @@ impl Runtime {
             return Err(Error::EtagMismatch { have: state.seq.to_string() });
         }
         let mut refusals: Vec<Refusal> = Vec::new();
+        let mut rejected: Option<Input> = None;
         loop {
             let now = (self.clock)();
-            let decided = decide(state, &mail.input, now, &refusals);
+            let input = rejected.as_ref().unwrap_or(&mail.input);
+            let decided = decide(state, input, now, &refusals);
             let (decision, next) = decided.map_err(|rejection| Error::Rejected {
                 rejection,
                 state: Some(state.public_state()),
@@ -192,6 +194,7 @@ impl Runtime {
                         refusal.key
                     )));
                 }
+                Err(Written::Known(failure)) => rejected = Some(Input::Reject(failure)),
                 Err(Written::Failed(error)) => {
                     self.fail(&error);
                     return Err(error);
@@ -212,6 +215,9 @@ impl Runtime {
         let acquire: Vec<Hold> = after.difference(&before).cloned().collect();
         let release: Vec<Hold> = before.difference(&after).cloned().collect();
         self.lock(slot, next, &acquire, &release)?;
+        if next.admitted && !state.admitted {
+            self.admit(slot, next, &acquire).await?;
+        }
         let mut append = Append::new(self.fence, slot.id.as_str(), state.seq);
         let records = causeway_engine::apply::number(state.seq, now, events.to_vec());
         for record in &records {
@@ -247,6 +253,23 @@ impl Runtime {
             }
             Err(error) => Err(Written::Failed(error.into())),
         }
+    }
+
+    /// Looks once more whether the cluster has a record by now: whoever held the lock before may have built it. Only with the lock
+    /// in hand is the answer final.
+    async fn admit(&self, slot: &Slot, next: &Workflow, acquire: &[Hold]) -> Result<(), Written> {
+        let Some(lock) = &next.lock else { return Ok(()) };
+        let Err(error) = self.refuse_known_cluster(&next.cluster, lock.as_str()).await else {
+            return Ok(());
+        };
+        // Whoever waits next is woken once this one no longer waits: by what follows from the refusal.
+        drop(self.locks().release(&slot.id, acquire));
+        Err(match error {
+            Error::ClusterExists { .. } => {
+                Written::Known(Failure::permanent(error.to_string()).with_code("CLUSTER_EXISTS"))
+            }
+            other => Written::Failed(other),
+        })
     }
 
     /// Takes the new holds in the table of keys.
@@ -374,6 +397,8 @@ struct Transition<'a> {
 
 enum Written {
     Refused(Refusal),
+    /// The cluster has a record by now: the workflow may not be admitted any more.
+    Known(Failure),
     Failed(Error),
 }
 

@@ -186,6 +186,24 @@ impl Runtime {
         }
     }
 
+    /// Two live workflows may share a name only where they are about one cluster: the record's name is unique.
+    fn refuse_taken_name(&self, begun: &Workflow) -> Result<(), Error> {
+        if begun.lock.is_none() {
+            return Ok(());
+        }
+        let live: Vec<Arc<Slot>> = self.slots().values().cloned().collect();
+        let taken = live.iter().map(|slot| slot.state()).find(|other| {
+            other.cluster == begun.cluster && other.lock.is_some() && other.lock != begun.lock
+        });
+        match taken {
+            Some(other) => Err(Error::NameTaken {
+                name: begun.cluster.clone(),
+                workflow: other.id.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     async fn write_start(
         self: &Arc<Self>,
         started: Started,
@@ -200,6 +218,12 @@ impl Runtime {
         if self.slot(&id).is_some() {
             return Err(fresh());
         }
+        // Between the look at the names and the place among the live ones nobody else may take this name.
+        let _naming = match &begun.lock {
+            Some(_) => Some(self.naming.lock().await),
+            None => None,
+        };
+        self.refuse_taken_name(&begun)?;
         let (decision, next, acquire) = loop {
             let decided = decide(&begun, &Input::Begin, now, &refusals);
             let (decision, next) =
@@ -218,6 +242,14 @@ impl Runtime {
                 Err(refusal) => refusals.push(refusal),
             }
         };
+        if let (true, Some(lock)) = (next.admitted, &next.lock) {
+            // Whoever held the lock since the first look may have built the cluster: only with it in hand is the answer final.
+            if let Err(error) = self.refuse_known_cluster(&next.cluster, lock.as_str()).await {
+                let woken = self.locks().release(&id, &acquire);
+                self.wake(woken);
+                return Err(error);
+            }
+        }
         let events: Vec<Event> = std::iter::once(Event::Started(Box::new(started)))
             .chain(decision.events.iter().cloned())
             .collect();
