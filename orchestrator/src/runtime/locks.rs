@@ -27,11 +27,23 @@ pub(crate) struct Wanted<'a> {
     pub(crate) together: &'a dyn Fn(&StepName, &StepName) -> bool,
 }
 
+impl Wanted<'_> {
+    /// Whether two holders within the workflow may have one key at the same time.
+    fn shares(&self, one: &Option<StepName>, other: &Option<StepName>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => one == other || (self.together)(one, other),
+            _ => true,
+        }
+    }
+}
+
 impl LockTable {
     /// Takes all of `acquire`, or nothing and says what stood in the way.
     pub(crate) fn acquire(&mut self, wanted: &Wanted<'_>) -> Result<(), Refusal> {
-        for (key, step) in wanted.acquire {
-            if let Some(behind) = self.in_the_way(wanted, key, step.as_ref()) {
+        for (index, (key, step)) in wanted.acquire.iter().enumerate() {
+            let earlier = wanted.acquire[..index].iter().any(|(known, other)| known == key && !wanted.shares(step, other));
+            let behind = if earlier { Some(wanted.workflow.clone()) } else { self.in_the_way(wanted, key, step.as_ref()) };
+            if let Some(behind) = behind {
                 return Err(Refusal { step: step.clone(), key: key.clone(), behind });
             }
         }
@@ -54,11 +66,7 @@ impl LockTable {
             wanted.release.iter().any(|(released, by)| released == key && by == step)
         };
         let own = |holder: &(WorkflowId, Option<StepName>)| {
-            let together = match (&holder.1, step) {
-                (Some(one), Some(other)) => one == other || (wanted.together)(one, other),
-                _ => true,
-            };
-            holder.0 == *wanted.workflow && (together || given_up(&holder.1))
+            holder.0 == *wanted.workflow && (wanted.shares(&holder.1, &step.cloned()) || given_up(&holder.1))
         };
         let held = self.holders.get(key).into_iter().flatten().find(|holder| !own(holder));
         if let Some((holder, _)) = held {
@@ -103,7 +111,9 @@ impl LockTable {
         for key in wants {
             self.waiters.entry(key.clone()).or_default().insert(order, workflow.clone());
         }
-        let mut wake = Vec::new();
+        // A key may have come free between its refusal and this note: then nobody else would wake the one that waits.
+        let free = wants.iter().filter(|key| !self.holders.contains_key(*key));
+        let mut wake: Vec<WorkflowId> = free.filter_map(|key| self.first_waiter(key)).collect();
         for key in dropped {
             if let Some(waiters) = self.waiters.get_mut(&key) {
                 waiters.remove(&order);
@@ -184,6 +194,22 @@ mod tests {
             vec![WorkflowId::from("w3")]
         );
         take(&mut table, "w3", 3, &[hold("a", "s")]).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_came_free_before_its_waiter_was_noted_wakes_it() {
+        let mut table = LockTable::default();
+        take(&mut table, "w1", 1, &[hold("a", "s")]).unwrap();
+        take(&mut table, "w2", 2, &[hold("a", "s")]).unwrap_err();
+        assert_eq!(table.release(&"w1".into(), &[hold("a", "s")]), vec![]);
+        let wants = BTreeSet::from([ResourceKey::from("a")]);
+        assert_eq!(table.set_wants(&"w2".into(), 2, &wants), vec![WorkflowId::from("w2")]);
+    }
+
+    #[test]
+    fn two_steps_that_start_together_do_not_both_get_one_key() {
+        let refusal = take(&mut LockTable::default(), "w1", 1, &[hold("a", "one"), hold("a", "two")]).unwrap_err();
+        assert_eq!((refusal.step.unwrap().as_str(), refusal.behind.as_str()), ("two", "w1"));
     }
 
     #[test]

@@ -140,9 +140,11 @@ impl Runtime {
     pub(super) async fn drive(self: &Arc<Self>, slot: &Arc<Slot>) {
         while let Some((mail, state)) = slot.next() {
             let reply = self.take(slot, &state, &mail).await;
-            if let Some(sender) = mail.reply {
+            match (mail.reply, reply) {
                 // Who asked may be gone: then nobody is told.
-                drop(sender.send(reply));
+                (Some(sender), reply) => drop(sender.send(reply)),
+                (None, Err(error)) => tracing::error!(workflow.id = %slot.id, error = %error, "An input was lost"),
+                (None, Ok(_)) => {}
             }
         }
     }

@@ -140,18 +140,19 @@ impl Runtime {
         &self,
         definition: &Definition,
         input: &Value,
-        connection: &str,
+        name: &str,
     ) -> Result<Value, Error> {
         if definition.cluster_id.is_none() {
             return Ok(input.clone());
         }
-        let connection = self.connection(connection);
+        let connection = self.connection(name);
         let config = connection
             .as_ref()
             .filter(|found| !found.config.name.is_empty())
             .map(|found| &found.config);
         let mut violations = Vec::new();
-        if config.is_none() {
+        // That a name is missing at all, the rules say.
+        if config.is_none() && !name.is_empty() {
             let names: Vec<String> = self.handle_names();
             let message =
                 format!("no such connection is configured; this daemon has {}", names.join(", "));

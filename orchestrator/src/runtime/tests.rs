@@ -19,11 +19,15 @@ impl Observer for Silent {
 }
 
 async fn runtime_over(store: Arc<dyn Store>) -> Arc<Runtime> {
+    runtime_with(store, causeway_workflows::registry()).await
+}
+
+pub(super) async fn runtime_with(store: Arc<dyn Store>, definitions: Vec<causeway_workflows::Definition>) -> Arc<Runtime> {
     let timing = Timing::default();
     let runtime = Runtime::new(Parts {
         fence: store.own(0).await.unwrap(),
         sealer: Arc::new(Sealer::from_hex(&"07".repeat(32), "test").unwrap()),
-        definitions: causeway_workflows::registry(),
+        definitions,
         connections: BTreeMap::from([(
             String::new(),
             Arc::new(Connection::none(&timing).unwrap()),
@@ -41,7 +45,7 @@ fn request(definition: &str) -> StartRequest {
     StartRequest { definition: definition.to_owned(), ..StartRequest::default() }
 }
 
-async fn ended(handle: &Handle, id: &WorkflowId) -> Arc<Workflow> {
+pub(super) async fn ended(handle: &Handle, id: &WorkflowId) -> Arc<Workflow> {
     for _ in 0..500 {
         let state = handle.get(id).await.unwrap();
         if state.is_ended() {
@@ -49,7 +53,7 @@ async fn ended(handle: &Handle, id: &WorkflowId) -> Arc<Workflow> {
         }
         match handle.subscribe(id) {
             Some(mut changes) => {
-                tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.ok();
+                tokio::time::timeout(Duration::from_secs(2), changes.changed()).await.ok();
             }
             None => tokio::task::yield_now().await,
         }
