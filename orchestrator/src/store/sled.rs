@@ -2,7 +2,7 @@
 //!
 //! What sled's own `flush` does on Linux is `sync_file_range`, which a power cut undoes. So one committer thread drains all
 //! waiting appends into one batch of one tree (atomic), flushes, calls `fdatasync` on the log file, and only then answers them
-//! all ([`committer`]). Files and directories that sled never syncs are synced at open ([`directory`]). Values stay short and
+//! all (`committer`). Files and directories that sled never syncs are synced at open (`directory`). Values stay short and
 //! segments long, so that no row leaves the synced log for a file of its own.
 //!
 //! An error of a flush is final: what the kernel then holds is unknown, so the store stops acknowledging ([`Health::Failed`]),

@@ -1,6 +1,6 @@
 //! ECS instances that boot: user data fetches the registered node script and runs it with bash in a scratch root with
 //! stand-ins for kubeadm, kubelet, systemctl and the package managers. Knows nothing of the cluster's API: whoever
-//! starts an instance brings the [`Registrar`] that lets its Node in. The host is never touched, see [`jail`].
+//! starts an instance brings the [`Registrar`] that lets its Node in. The host is never touched, see `jail`.
 
 pub mod companion;
 mod guest;
