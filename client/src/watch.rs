@@ -18,6 +18,8 @@ pub struct Watch {
     name: String,
     cursor: String,
     stream: Option<Streaming<WatchWorkflowResponse>>,
+    /// The stream has brought a message.
+    told: bool,
     attempts: Attempts,
     /// The last message told of the end.
     ended: bool,
@@ -26,7 +28,7 @@ pub struct Watch {
 impl Watch {
     pub(crate) fn new(client: Client, name: String, cursor: String) -> Self {
         let attempts = Attempts::new(client.patience());
-        Self { client, name, cursor, stream: None, attempts, ended: false }
+        Self { client, name, cursor, stream: None, told: false, attempts, ended: false }
     }
 
     /// Where another watch would go on after the last message.
@@ -47,12 +49,15 @@ impl Watch {
             match self.receive().await {
                 Ok(Some(response)) => {
                     self.attempts.succeeded();
+                    self.told = true;
                     self.cursor = response.cursor;
                     // A message of a kind that this version does not know still moves the cursor.
                     let Some(message) = response.message else { continue };
                     self.ended = tells_of_the_end(&message);
                     return Ok(Some(message));
                 }
+                // The cursor is that of the end already: there is nothing to tell.
+                Ok(None) if !self.told && self.is_over().await? => self.ended = true,
                 // The daemon ended the stream without an end of the workflow: it is shutting down.
                 Ok(None) => self.pause(&Status::unavailable("the daemon ended the stream")).await?,
                 Err(status) if is_expired(&status) && !self.cursor.is_empty() => {
@@ -70,11 +75,16 @@ impl Watch {
             let request =
                 WatchWorkflowRequest { name: self.name.clone(), cursor: self.cursor.clone() };
             self.stream = Some(self.client.workflows().watch_workflow(request).await?.into_inner());
+            self.told = false;
         }
         match &mut self.stream {
             Some(stream) => stream.message().await,
             None => Ok(None),
         }
+    }
+
+    async fn is_over(&self) -> Result<bool, Error> {
+        Ok(is_terminal(self.client.get(&self.name).await?.state()))
     }
 
     async fn pause(&mut self, status: &Status) -> Result<(), Error> {
