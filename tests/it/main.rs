@@ -1,5 +1,11 @@
 //! End to end: the real daemon, the real API, the real journal, in a simulated world that speaks the real protocols.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+mod bad_world;
 mod build;
+mod check;
 mod failure;
+mod input;
+mod secrets;
+mod sharing;
+mod watch;

@@ -25,11 +25,7 @@ impl Daemon {
         let log = config.with_file_name("daemon.log");
         let file: File = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(program);
-        command
-            .arg("--config")
-            .arg(config)
-            .arg("--log")
-            .arg("trace,h2=info,hyper=info,tower=info,sled=info");
+        command.arg("--config").arg(config).arg("--log").arg("trace");
         command.envs(environment.iter().copied());
         command
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a harness ends the test where it can't go on")]
 
 pub mod daemon;
+pub mod leaks;
 pub mod scene;
 
 pub use daemon::Daemon;
