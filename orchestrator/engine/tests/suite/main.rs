@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
 mod forward;
+mod golden;
 mod properties;
 mod sim;
 mod undo;
