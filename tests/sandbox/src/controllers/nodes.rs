@@ -59,7 +59,10 @@ pub(super) async fn collect_garbage(
     }
     let leases = path("coordination.k8s.io/v1", "kube-node-lease", "leases");
     for lease in kubelets.objects.list(&leases).await? {
-        if !nodes.iter().any(|node| name(node) == name(&lease)) {
+        let known = nodes.iter().any(|node| name(node) == name(&lease));
+        // The Node may have come after `nodes` was read, and its lease with it.
+        let node = format!("/api/v1/nodes/{}", name(&lease));
+        if !known && kubelets.objects.get(&node).await?.is_none() {
             kubelets.objects.delete(&format!("{leases}/{}", name(&lease)), None).await?;
         }
     }
