@@ -3,9 +3,12 @@
 
 mod bad_world;
 mod build;
+mod cancel;
 mod check;
+mod crash;
 mod failure;
 mod input;
 mod secrets;
 mod sharing;
+mod stop;
 mod watch;

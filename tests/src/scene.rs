@@ -59,6 +59,11 @@ impl Scene {
         self.daemon.as_mut().expect("the daemon has been started")
     }
 
+    /// Whether a daemon was started, and still runs.
+    pub fn daemon_runs(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(Daemon::runs)
+    }
+
     /// A client that is patient with daemons that come and go.
     #[must_use]
     pub fn client(&self) -> Client {
@@ -152,13 +157,24 @@ pub fn rests(state: State) -> bool {
     )
 }
 
-/// Fails with the lines that differ.
+/// Fails with the lines that differ, and those around them.
 pub fn assert_same(before: &str, after: &str) {
     if before == after {
         return;
     }
-    let gone = before.lines().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
-    let new = after.lines().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
-    let lines: Vec<String> = gone.chain(new).take(60).collect();
-    panic!("the world is not as it was:\n{}", lines.join("\n"));
+    let (one, other): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let start = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
+    let end = one[start..].iter().rev().zip(other[start..].iter().rev());
+    let end = end.take_while(|(a, b)| a == b).count();
+    let context = |lines: &[&str], from: usize| lines[from.saturating_sub(12)..from].join("\n");
+    let part = |mark: &str, lines: &[&str]| {
+        let lines = &lines[start..lines.len() - end];
+        lines.iter().take(60).map(|line| format!("{mark} {line}\n")).collect::<String>()
+    };
+    panic!(
+        "the world is not as it was:\n{}\n{}{}",
+        context(&one, start),
+        part("-", &one),
+        part("+", &other)
+    );
 }
