@@ -104,9 +104,14 @@ impl Watched {
     }
 
     async fn make_password(&self) {
-        let client = self.scene.world.client(&self.scene.world.seed().clusters[0].id).unwrap();
+        let password = base64::engine::general_purpose::STANDARD.encode(PASSWORD);
         let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "node-login"},
-            "data": {"password": base64::engine::general_purpose::STANDARD.encode(PASSWORD)}});
+            "data": {"password": password}});
+        self.make_secret(&secret).await;
+    }
+
+    async fn make_secret(&self, secret: &serde_json::Value) {
+        let client = self.scene.world.client(&self.scene.world.seed().clusters[0].id).unwrap();
         let request = http::Request::post("/api/v1/namespaces/kube-system/secrets")
             .header("content-type", "application/json")
             .body(secret.to_string().into_bytes())
@@ -272,6 +277,43 @@ async fn refused_and_lost_calls_show_no_secret_anywhere() {
     let mut watched = Watched::start(options).await;
     let workflow = watched.build().await;
     assert_eq!(workflow.state(), State::Compensated, "{workflow:#?}");
+    let secrets = watched.secrets.clone();
+    assert_clean(&watched.places().await, &secrets);
+}
+
+/// What a script prints on its instance comes back as the reason of a scaling activity: a failing join names its token easily.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_do_not_join_show_no_secret_anywhere() {
+    let mut watched = Watched::start(Options::default()).await;
+    let build = watched.build_with(|document| {
+        document["spec"]["on_premises"]["api_server"] = "192.168.0.99:6443".into();
+    });
+    let workflow = build.await;
+    assert_eq!(workflow.state(), State::Compensated, "{workflow:#?}");
+    let failure = workflow.failure.expect("it says why");
+    assert!(failure.step.starts_with("scale-out"), "{failure:#?}");
+    let secrets = watched.secrets.clone();
+    assert_clean(&watched.places().await, &secrets);
+}
+
+/// A token that the user made goes the same ways as one of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_token_that_is_given_by_reference_shows_nowhere() {
+    const TOKEN: (&str, &str) = ("own123", "0123456789abcdef");
+    let mut watched = Watched::start(Options::default()).await;
+    let data = serde_json::json!({"token-id": TOKEN.0, "token-secret": TOKEN.1, "expiration": "2036-01-01T00:00:00Z",
+        "usage-bootstrap-authentication": "true", "usage-bootstrap-signing": "true",
+        "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"});
+    let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+        "metadata": {"name": "bootstrap-token-own123"}, "stringData": data});
+    watched.make_secret(&secret).await;
+    watched.secrets.extend([TOKEN.1.to_owned(), format!("{}.{}", TOKEN.0, TOKEN.1)]);
+    let build = watched.build_with(|document| {
+        document["spec"]["init_script"]["token"] =
+            serde_json::json!({"secret": {"namespace": "kube-system", "name": "bootstrap-token-own123"}});
+    });
+    let workflow = build.await;
+    assert_eq!(workflow.state(), State::Succeeded, "{workflow:#?}");
     let secrets = watched.secrets.clone();
     assert_clean(&watched.places().await, &secrets);
 }
