@@ -14,6 +14,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod verbs;
 mod watch;
 mod workflows;
 

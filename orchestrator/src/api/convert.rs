@@ -50,7 +50,7 @@ pub(super) fn summary(state: &Workflow) -> pb::Workflow {
         state: public_state(public).into(),
         direction: direction(state.direction).into(),
         cause: cause(state.cause).into(),
-        waiting: state.waiting().map(waiting),
+        waiting: state.waiting().map(|found| waiting(state, found)),
         steps: Vec::new(),
         failure: step::first_failure(state),
         warnings: state.steps.iter().flat_map(step::warnings).collect(),
@@ -153,14 +153,17 @@ fn cause(cause: Option<Cause>) -> pb::workflow::Cause {
     }
 }
 
-fn waiting(waiting: WaitingFor) -> pb::Waiting {
+fn waiting(state: &Workflow, waiting: WaitingFor) -> pb::Waiting {
     let reason = pb::waiting::Reason::from_str_name(&waiting.reason)
         .unwrap_or(pb::waiting::Reason::Operator);
     pb::Waiting {
         reason: reason.into(),
         since: Some(time(waiting.since)),
         step: waiting.step.map(|step| step.to_string()).unwrap_or_default(),
-        on: waiting.on,
+        on: match (reason, step::spend(state)) {
+            (pb::waiting::Reason::Approval, spend) if !spend.is_empty() => spend,
+            _ => waiting.on,
+        },
         until: None,
         next_commands: waiting
             .next_commands

@@ -18,6 +18,8 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
+mod gates;
+
 use super::{Options, serve};
 use crate::{
     auth::Authenticator,
@@ -69,7 +71,16 @@ impl Daemon {
     async fn start_full(
         disk: &Disk,
         change: impl FnOnce(&mut Options),
+        connections: BTreeMap<String, Arc<Connection>>,
+    ) -> Self {
+        Self::start_knowing(disk, change, connections, causeway_workflows::registry()).await
+    }
+
+    async fn start_knowing(
+        disk: &Disk,
+        change: impl FnOnce(&mut Options),
         mut connections: BTreeMap<String, Arc<Connection>>,
+        definitions: Vec<causeway_workflows::Definition>,
     ) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let store: Arc<dyn Store> = Arc::new(MemoryStore::open(disk).unwrap());
@@ -79,7 +90,7 @@ impl Daemon {
             fence: store.own(0).await.unwrap(),
             store,
             sealer: Arc::new(Sealer::from_hex(&"ab".repeat(32), "test").unwrap()),
-            definitions: causeway_workflows::registry(),
+            definitions,
             connections,
             timing,
             clock: clock::system(),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_engine::{PublicState, Record, Verb, Workflow, WorkflowId, event::Event};
+use causeway_engine::{PublicState, Record, Workflow, WorkflowId, event::Event};
 use causeway_proto::{
     limits, names,
     v1::{self as pb, workflow_service_server::WorkflowService},
@@ -181,28 +181,6 @@ impl Workflows {
         Ok(pb::ListWorkflowEventsResponse { events, next_page_token })
     }
 
-    async fn cancel(
-        &self,
-        request: Request<pb::CancelWorkflowRequest>,
-    ) -> Result<pb::Workflow, Error> {
-        let principal = admit(&self.shared.authenticator, &request, Role::Operator)?;
-        let request = request.into_inner();
-        let id = workflow_id("name", &request.name)?;
-        let wrong = [request::request_id(&request.request_id), request::reason(&request.reason)];
-        let violations: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations));
-        }
-        let etag = etag_position(&request.etag)?;
-        let state = self
-            .shared
-            .handle
-            .ask(&id, Verb::Cancel, by(&principal, &request.reason), etag.as_deref())
-            .await
-            .map_err(|error| Error::of(error, &id))?;
-        Ok(self.shown(&state).await)
-    }
-
     fn not_yet<T>(&self, request: &Request<T>, rpc: &'static str) -> Status {
         match admit(&self.shared.authenticator, request, Role::Viewer) {
             Ok(_) => Error::Unimplemented(rpc).into(),
@@ -239,16 +217,6 @@ fn number(kind: &str, scope: &[&str], page_token: &str) -> Result<Option<u64>, E
     let position =
         token::decode(kind, scope, page_token).and_then(|position| position.parse().ok());
     position.map(Some).ok_or(Error::PageToken)
-}
-
-/// The runtime compares the number of records; the rest of an etag is for WaitWorkflow.
-fn etag_position(etag: &str) -> Result<Option<String>, Error> {
-    if etag.is_empty() {
-        return Ok(None);
-    }
-    let position = etag.split('-').next().unwrap_or_default();
-    position.parse::<u64>().map_err(|_| Error::field("etag", "was not made by this daemon"))?;
-    Ok(Some(position.to_owned()))
 }
 
 /// Whether a wait is over: the public state is another one, or (without an etag) it ended or waits for a person.
@@ -432,14 +400,14 @@ impl WorkflowService for Workflows {
         &self,
         request: Request<pb::ApproveStepRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "ApproveStep"))
+        Ok(Response::new(self.approve(request).await?))
     }
 
     async fn deny_step(
         &self,
         request: Request<pb::DenyStepRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "DenyStep"))
+        Ok(Response::new(self.deny(request).await?))
     }
 
     async fn delete_workflow(

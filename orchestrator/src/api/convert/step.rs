@@ -7,6 +7,7 @@ use causeway_engine::{
     view::StepState,
 };
 use causeway_proto::v1 as pb;
+use serde_json::Value;
 
 use super::{ledger_entry, time};
 
@@ -30,15 +31,34 @@ pub(super) fn step(workflow: &Workflow, step: &Step) -> pb::Step {
             ..self::failure(failure, step)
         }),
         undo: outcome(&step.undo),
-        waiting: waiting(step),
+        waiting: waiting(workflow, step),
         warnings: warnings(step).collect(),
         after: step.spec.after.iter().map(ToString::to_string).collect(),
-        summary: String::new(),
+        summary: if step.spec.kind == StepKind::Gate { spend(workflow) } else { String::new() },
         effects: step
             .effects
             .iter()
             .map(|object| ledger_entry(object, step.spec.name.as_str(), workflow.id.as_str()))
             .collect(),
+    }
+}
+
+/// What a gate is about: how many nodes, and of which instance types. Empty where the input asks for none.
+pub(super) fn spend(workflow: &Workflow) -> String {
+    let pools = workflow.input.pointer("/spec/node_pools").and_then(Value::as_array);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (mut all, mut parts) = (0, Vec::new());
+    for pool in pools.into_iter().flatten() {
+        let size = pool["size"].as_u64().unwrap_or_default();
+        let types = pool["instance_types"].as_array().into_iter().flatten().map(text);
+        let types = types.collect::<Vec<_>>().join(" or ");
+        all += size;
+        parts.push(format!("{size} x {types} ({})", text(&pool["name"])));
+    }
+    match all {
+        _ if parts.is_empty() => String::new(),
+        1 => format!("1 node: {}", parts.join(", ")),
+        _ => format!("{all} nodes: {}", parts.join(", ")),
     }
 }
 
@@ -114,7 +134,7 @@ fn outcome(undo: &UndoPhase) -> Option<pb::UndoOutcome> {
     })
 }
 
-fn waiting(step: &Step) -> Option<pb::Waiting> {
+fn waiting(workflow: &Workflow, step: &Step) -> Option<pb::Waiting> {
     use pb::waiting::Reason;
     let blocked = |key: &dyn std::fmt::Display, behind: &dyn std::fmt::Display| {
         format!("{key}, held by {behind}")
@@ -132,7 +152,7 @@ fn waiting(step: &Step) -> Option<pb::Waiting> {
         (UndoPhase::Idle, phase) => match phase {
             Phase::Blocked { key, behind, .. } => (Reason::Lock, blocked(key, behind), None),
             Phase::Waiting { until, message } => (Reason::Timer, message.clone(), Some(*until)),
-            Phase::GateOpen { until } => (Reason::Approval, String::new(), Some(*until)),
+            Phase::GateOpen { until } => (Reason::Approval, spend(workflow), Some(*until)),
             Phase::Unresolved { settles_at } => {
                 (Reason::Unresolved, String::new(), Some(*settles_at))
             }
