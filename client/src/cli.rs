@@ -97,6 +97,10 @@ pub enum Verb {
     History(c::history::Arguments),
     /// Turn a workflow to its undo
     Cancel(c::cancel::Arguments),
+    /// Open a gate
+    Approve(c::gate::Arguments),
+    /// Close a gate: everything that was done is undone
+    Deny(c::gate::Arguments),
 }
 
 /// What a command has to work with.
@@ -164,5 +168,7 @@ async fn workflows(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Comman
         Verb::Watch(arguments) => c::watch::run(session, &arguments).await,
         Verb::History(arguments) => c::history::run(session, &arguments).await,
         Verb::Cancel(arguments) => c::cancel::run(session, &arguments).await,
+        Verb::Approve(arguments) => c::gate::approve(session, &arguments).await,
+        Verb::Deny(arguments) => c::gate::deny(session, &arguments).await,
     }
 }

@@ -9,10 +9,11 @@ use causeway_proto::v1::admin_service_client::AdminServiceClient;
 use causeway_proto::v1::hybrid_cluster_service_client::HybridClusterServiceClient;
 use causeway_proto::v1::workflow_service_client::WorkflowServiceClient;
 use causeway_proto::v1::{
-    CancelWorkflowRequest, Connection, GetHybridClusterRequest, GetServerInfoRequest,
-    GetWorkflowRequest, HybridCluster, ListConnectionsRequest, ListHybridClustersRequest,
-    ListWorkflowEventsRequest, ListWorkflowEventsResponse, ListWorkflowsRequest,
-    ListWorkflowsResponse, ServerInfo, StartWorkflowRequest, WaitWorkflowRequest, Workflow,
+    ApproveStepRequest, CancelWorkflowRequest, Connection, DenyStepRequest,
+    GetHybridClusterRequest, GetServerInfoRequest, GetWorkflowRequest, HybridCluster,
+    ListConnectionsRequest, ListHybridClustersRequest, ListWorkflowEventsRequest,
+    ListWorkflowEventsResponse, ListWorkflowsRequest, ListWorkflowsResponse, ServerInfo,
+    StartWorkflowRequest, WaitWorkflowRequest, Workflow,
 };
 use tonic::{Request, Response, Status};
 
@@ -199,6 +200,57 @@ impl Client {
         self.call(|| {
             let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
             async move { service.cancel_workflow(request).await }
+        })
+        .await
+    }
+
+    /// Opens a gate, on what was seen: the workflow with this etag. Answers with it as it then is.
+    ///
+    /// # Errors
+    /// [`Error::Api`] with `ETAG_MISMATCH` where it has moved on since, `STEP_NOT_FOUND`, `GATE_NOT_OPEN`, and all others.
+    pub async fn approve(
+        &self,
+        id: &str,
+        step: &str,
+        etag: &str,
+        reason: &str,
+    ) -> Result<Workflow, Error> {
+        let request = ApproveStepRequest {
+            name: workflow_name(id),
+            step: step.to_owned(),
+            reason: reason.to_owned(),
+            etag: etag.to_owned(),
+            plan_digest: String::new(),
+            request_id: new_request_id(),
+        };
+        self.call(|| {
+            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
+            async move { service.approve_step(request).await }
+        })
+        .await
+    }
+
+    /// Closes a gate for good, on what was seen: the workflow with this etag. Answers with it as it then is.
+    ///
+    /// # Errors
+    /// As [`Client::approve`].
+    pub async fn deny(
+        &self,
+        id: &str,
+        step: &str,
+        etag: &str,
+        reason: &str,
+    ) -> Result<Workflow, Error> {
+        let request = DenyStepRequest {
+            name: workflow_name(id),
+            step: step.to_owned(),
+            reason: reason.to_owned(),
+            etag: etag.to_owned(),
+            request_id: new_request_id(),
+        };
+        self.call(|| {
+            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
+            async move { service.deny_step(request).await }
         })
         .await
     }

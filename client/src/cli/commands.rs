@@ -6,6 +6,7 @@ pub mod completion;
 pub mod connections;
 pub mod describe;
 pub mod example;
+pub mod gate;
 pub mod get;
 pub mod history;
 pub mod list;

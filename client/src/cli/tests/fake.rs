@@ -40,6 +40,10 @@ pub(super) struct Script {
     pub(super) cursors: Vec<String>,
     /// The cancellations that came.
     pub(super) cancels: Vec<CancelWorkflowRequest>,
+    /// The approvals that came.
+    pub(super) approvals: Vec<ApproveStepRequest>,
+    /// The denials that came.
+    pub(super) denials: Vec<DenyStepRequest>,
 }
 
 /// The daemon; ends when dropped.
@@ -239,6 +243,24 @@ impl WorkflowService for Service {
         Ok(Response::new(script.workflow.clone()))
     }
 
+    async fn approve_step(
+        &self,
+        request: Request<ApproveStepRequest>,
+    ) -> Result<Response<Workflow>, Status> {
+        let mut script = self.script();
+        script.approvals.push(request.into_inner());
+        Ok(Response::new(script.workflow.clone()))
+    }
+
+    async fn deny_step(
+        &self,
+        request: Request<DenyStepRequest>,
+    ) -> Result<Response<Workflow>, Status> {
+        let mut script = self.script();
+        script.denials.push(request.into_inner());
+        Ok(Response::new(script.workflow.clone()))
+    }
+
     async fn watch_workflows(
         &self,
         _: Request<WatchWorkflowsRequest>,
@@ -254,8 +276,6 @@ impl WorkflowService for Service {
         resume_workflow(ResumeWorkflowRequest) -> Workflow;
         retry_workflow(RetryWorkflowRequest) -> Workflow;
         skip_step(SkipStepRequest) -> Workflow;
-        approve_step(ApproveStepRequest) -> Workflow;
-        deny_step(DenyStepRequest) -> Workflow;
         delete_workflow(DeleteWorkflowRequest) -> DeleteWorkflowResponse;
     }
 }

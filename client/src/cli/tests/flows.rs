@@ -227,6 +227,22 @@ async fn cancel_carries_its_reason_and_a_refusal_says_the_state() {
 }
 
 #[tokio::test]
+async fn a_gate_is_decided_by_the_etag_of_what_was_shown() {
+    let mut script = script(State::AwaitingApproval);
+    script.workflow.etag = "7-abc".into();
+    let place = Place::new(script).await;
+    let ran = place.run(&["approve", "w1", "approve-spend", "--reason", "within budget"]).await;
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+    assert!(ran.err.contains("AWAITING_APPROVAL"), "{}", ran.err);
+    let approval = place.fake.script().approvals[0].clone();
+    let told = [approval.step, approval.etag, approval.reason];
+    assert_eq!(told, ["approve-spend", "7-abc", "within budget"]);
+    assert_eq!(place.run(&["deny", "w1", "approve-spend"]).await.exit, Exit::Done);
+    let denial = place.fake.script().denials[0].clone();
+    assert_eq!([denial.step, denial.etag], ["approve-spend", "7-abc"]);
+}
+
+#[tokio::test]
 async fn no_daemon_is_said_as_such() {
     let mut options = Options::new("http://127.0.0.1:1".parse().unwrap());
     options.patience = Patience::NONE;

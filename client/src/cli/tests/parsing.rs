@@ -24,6 +24,8 @@ fn verbs_are_shortcuts_for_workflows() {
         "history w1",
         "describe w1",
         "cancel w1 --reason x",
+        "approve w1 approve-spend --reason x",
+        "deny w1 approve-spend --yes",
         "start -f -",
     ] {
         assert!(matches!(parse(line).unwrap().command, Command::Shortcut(_)), "{line}");
@@ -54,6 +56,7 @@ fn wrong_usage_is_code_two() {
         "get",
         "get w1 -o xml",
         "start",
+        "approve w1",
         "watch w1 --timeout soon",
         "start -f x -l team",
     ] {
