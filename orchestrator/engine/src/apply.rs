@@ -127,7 +127,11 @@ impl Workflow {
                     Some(Parked { reason: reason.clone(), message: message.clone(), since: at });
                 self.steps.iter_mut().for_each(|step| step.cut(false));
             }
-            Event::Unparked => self.parked = None,
+            Event::Unparked => {
+                self.parked = None;
+                // What failed while it was parked is tried again at once, with all its patience.
+                self.steps.iter_mut().for_each(|step| step.retry_now(at));
+            }
             Event::Abandoning { by } => self.abandoning = Some(by.clone()),
             Event::Ended { end } => {
                 self.end = Some(*end);
@@ -377,22 +381,25 @@ impl Step {
         self.failing_since.get_or_insert(at);
     }
 
-    fn retry_asked(&mut self, at: Time) {
+    /// What waits to be tried again is due now.
+    fn retry_now(&mut self, at: Time) {
         self.failing_since = None;
         self.undo_failing_since = None;
-        match &mut self.phase {
-            Phase::RetryWait { until, .. } => *until = at,
-            Phase::Held { stage, failure } => {
-                self.phase = Phase::RetryWait { stage: *stage, until: at, failure: failure.clone() }
-            }
-            _ => {}
+        if let Phase::RetryWait { until, .. } = &mut self.phase {
+            *until = at;
         }
-        match &mut self.undo {
-            UndoPhase::RetryWait { until, .. } => *until = at,
-            UndoPhase::Stuck { failure } => {
-                self.undo = UndoPhase::RetryWait { until: at, failure: failure.clone() }
-            }
-            _ => {}
+        if let UndoPhase::RetryWait { until, .. } = &mut self.undo {
+            *until = at;
+        }
+    }
+
+    fn retry_asked(&mut self, at: Time) {
+        self.retry_now(at);
+        if let Phase::Held { stage, failure } = &self.phase {
+            self.phase = Phase::RetryWait { stage: *stage, until: at, failure: failure.clone() };
+        }
+        if let UndoPhase::Stuck { failure } = &self.undo {
+            self.undo = UndoPhase::RetryWait { until: at, failure: failure.clone() };
         }
     }
 

@@ -9,6 +9,7 @@ pub mod failure;
 mod forward;
 pub mod ids;
 pub mod input;
+mod outcome;
 pub mod state;
 mod undo;
 mod verbs;

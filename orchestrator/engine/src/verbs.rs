@@ -84,23 +84,19 @@ impl Draft<'_> {
             self.emit(Event::Resumed { by: by.clone() });
             return Ok(());
         }
+        if self.state.parked.is_some() {
+            // It is parked again at once where what parked it still holds.
+            self.emit(Event::Unparked);
+            return Ok(());
+        }
         match state {
-            PublicState::Paused => match &self.state.parked {
-                Some(parked) => refuse(
-                    "PARKED",
-                    format!(
-                        "workflow {} is parked ({}): {}",
-                        self.state.id, parked.reason, parked.message
-                    ),
+            PublicState::Paused => refuse(
+                "USE_RETRY",
+                format!(
+                    "a step of workflow {} is held; mend the world, then use retry",
+                    self.state.id
                 ),
-                None => refuse(
-                    "USE_RETRY",
-                    format!(
-                        "a step of workflow {} is held; mend the world, then use retry",
-                        self.state.id
-                    ),
-                ),
-            },
+            ),
             PublicState::Stuck => refuse(
                 "USE_RETRY",
                 format!(

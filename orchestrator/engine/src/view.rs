@@ -366,7 +366,7 @@ impl Workflow {
             ));
         }
         if let Some(parked) = &self.parked {
-            let next = self.commands(&["get", "abandon"]);
+            let next = self.commands(&["resume", "abandon"]);
             return Some(self.wait_for(
                 &parked.reason,
                 (parked.since, None),

@@ -20,6 +20,9 @@ use super::owner::{Mail, Slot};
 /// Past an attempt's deadline, for the answer to come in.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// The code of a failure to recognise the account or cluster that the checks saw.
+const CONNECTION_MOVED: &str = "CONNECTION_MOVED";
+
 /// What an operation came to, and what it sealed.
 struct Report {
     outcome: StepOutcome,
@@ -43,20 +46,20 @@ impl Runtime {
         let (runtime, slot) = (self.clone(), slot.clone());
         self.tasks.spawn(async move {
             let permit = runtime.permits.acquire().await;
-            let report = runtime.operate(&slot, &operation, &state).await;
+            let mut report = runtime.operate(&slot, &operation, &state).await;
             drop(permit);
             let now = (runtime.clock)();
             let tries =
                 state.step(&operation.step).map_or(1, |step| tries_of(step, operation.kind));
             let retry_at =
                 now.plus_ms(causeway_workflows::timing::millis(runtime.retry.delay(tries)));
-            let park = connection_moved(&report.outcome);
+            let park = connection_moved(&mut report.outcome);
             let input = Input::Finished { operation, outcome: report.outcome, retry_at };
             runtime.deliver(&slot, Mail { input, sealed: report.sealed, etag: None, reply: None });
             if let Some(message) = park {
                 runtime.deliver(
                     &slot,
-                    Input::Park { reason: "CONNECTION_MOVED".to_owned(), message }.into(),
+                    Input::Park { reason: CONNECTION_MOVED.to_owned(), message }.into(),
                 );
             }
         });
@@ -145,7 +148,7 @@ impl Runtime {
                 "connection {} is not configured any more",
                 state.connection
             ))
-            .with_code("CONNECTION_MOVED")
+            .with_code(CONNECTION_MOVED)
         })?;
         let facts = Facts {
             input: &state.input,
@@ -232,10 +235,12 @@ fn tries_of(step: &Step, kind: OperationKind) -> u32 {
     }
 }
 
-/// A connection that points elsewhere parks the workflow: nothing is called there.
-fn connection_moved(outcome: &StepOutcome) -> Option<String> {
+/// A connection that points elsewhere parks the workflow: nothing is called there. For the step itself that passes, as soon as the
+/// connection points back.
+fn connection_moved(outcome: &mut StepOutcome) -> Option<String> {
     match outcome {
-        StepOutcome::Failed(failure) if failure.code.as_deref() == Some("CONNECTION_MOVED") => {
+        StepOutcome::Failed(failure) if failure.code.as_deref() == Some(CONNECTION_MOVED) => {
+            failure.class = FailureClass::Retryable;
             Some(failure.message.clone())
         }
         _ => None,

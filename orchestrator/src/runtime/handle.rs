@@ -139,7 +139,8 @@ impl Handle {
         etag: Option<&str>,
     ) -> Result<Arc<Workflow>, Error> {
         // No workflow has record 0 as its last: what is no number matches nothing.
-        let etag = etag.filter(|etag| !etag.is_empty()).map(|text| text.parse::<u64>().unwrap_or(0));
+        let etag =
+            etag.filter(|etag| !etag.is_empty()).map(|text| text.parse::<u64>().unwrap_or(0));
         let input = Input::Asked { verb, by };
         if let Some(slot) = self.runtime.slot(id) {
             let (reply, answer) = oneshot::channel();

@@ -68,22 +68,41 @@ impl Action for Exclusive {
 /// The keys of a step: the bits of its number.
 fn keys_of(input: &Value, step: Option<&str>) -> Vec<u32> {
     let steps = input["steps"].as_array().into_iter().flatten();
-    let bits = steps.filter(|entry| entry["name"].as_str() == step).find_map(|entry| entry["keys"].as_u64()).unwrap_or_default();
+    let bits = steps
+        .filter(|entry| entry["name"].as_str() == step)
+        .find_map(|entry| entry["keys"].as_u64())
+        .unwrap_or_default();
     (0..KEYS).filter(|key| bits & (1 << key) != 0).collect()
 }
 
 fn keys(facts: &Facts<'_>) -> Vec<ResourceKey> {
-    keys_of(facts.input, facts.key).iter().map(|key| ResourceKey::new(format!("key/{key}"))).collect()
+    keys_of(facts.input, facts.key)
+        .iter()
+        .map(|key| ResourceKey::new(format!("key/{key}")))
+        .collect()
 }
 
 fn definition(action: &Exclusive) -> Definition {
     let template = |name| Template::action(name, action.clone()).over("/steps").keys(keys);
-    Definition { name: "keys", revision: 1, templates: vec![template("first"), template("second").after(&["first"])], cluster_id: None }
+    Definition {
+        name: "keys",
+        revision: 1,
+        templates: vec![template("first"), template("second").after(&["first"])],
+        cluster_id: None,
+    }
 }
 
 async fn start(handle: &Handle, drawn: &[u8]) -> causeway_engine::WorkflowId {
-    let steps: Vec<Value> = drawn.iter().enumerate().map(|(index, keys)| json!({ "name": format!("s{index}"), "keys": keys })).collect();
-    let request = StartRequest { definition: "keys".to_owned(), input: json!({ "steps": steps }), ..StartRequest::default() };
+    let steps: Vec<Value> = drawn
+        .iter()
+        .enumerate()
+        .map(|(index, keys)| json!({ "name": format!("s{index}"), "keys": keys }))
+        .collect();
+    let request = StartRequest {
+        definition: "keys".to_owned(),
+        input: json!({ "steps": steps }),
+        ..StartRequest::default()
+    };
     handle.start(request).await.unwrap()
 }
 
@@ -100,10 +119,18 @@ async fn all_end(drawn: Vec<(Vec<u8>, bool)>) {
     }
     for (id, cancel) in started {
         let state = ended(&handle, &id).await;
-        let expected: &[PublicState] = if cancel { &[PublicState::Cancelled, PublicState::Succeeded] } else { &[PublicState::Succeeded] };
+        let expected: &[PublicState] = if cancel {
+            &[PublicState::Cancelled, PublicState::Succeeded]
+        } else {
+            &[PublicState::Succeeded]
+        };
         assert!(expected.contains(&state.public_state()), "{:?}", state.public_state());
     }
-    assert_eq!(action.breaches.load(Ordering::SeqCst), 0, "two steps held one key at the same time");
+    assert_eq!(
+        action.breaches.load(Ordering::SeqCst),
+        0,
+        "two steps held one key at the same time"
+    );
 }
 
 proptest! {

@@ -41,8 +41,14 @@ impl LockTable {
     /// Takes all of `acquire`, or nothing and says what stood in the way.
     pub(crate) fn acquire(&mut self, wanted: &Wanted<'_>) -> Result<(), Refusal> {
         for (index, (key, step)) in wanted.acquire.iter().enumerate() {
-            let earlier = wanted.acquire[..index].iter().any(|(known, other)| known == key && !wanted.shares(step, other));
-            let behind = if earlier { Some(wanted.workflow.clone()) } else { self.in_the_way(wanted, key, step.as_ref()) };
+            let earlier = wanted.acquire[..index]
+                .iter()
+                .any(|(known, other)| known == key && !wanted.shares(step, other));
+            let behind = if earlier {
+                Some(wanted.workflow.clone())
+            } else {
+                self.in_the_way(wanted, key, step.as_ref())
+            };
             if let Some(behind) = behind {
                 return Err(Refusal { step: step.clone(), key: key.clone(), behind });
             }
@@ -66,7 +72,8 @@ impl LockTable {
             wanted.release.iter().any(|(released, by)| released == key && by == step)
         };
         let own = |holder: &(WorkflowId, Option<StepName>)| {
-            holder.0 == *wanted.workflow && (wanted.shares(&holder.1, &step.cloned()) || given_up(&holder.1))
+            holder.0 == *wanted.workflow
+                && (wanted.shares(&holder.1, &step.cloned()) || given_up(&holder.1))
         };
         let held = self.holders.get(key).into_iter().flatten().find(|holder| !own(holder));
         if let Some((holder, _)) = held {
@@ -208,7 +215,9 @@ mod tests {
 
     #[test]
     fn two_steps_that_start_together_do_not_both_get_one_key() {
-        let refusal = take(&mut LockTable::default(), "w1", 1, &[hold("a", "one"), hold("a", "two")]).unwrap_err();
+        let refusal =
+            take(&mut LockTable::default(), "w1", 1, &[hold("a", "one"), hold("a", "two")])
+                .unwrap_err();
         assert_eq!((refusal.step.unwrap().as_str(), refusal.behind.as_str()), ("two", "w1"));
     }
 

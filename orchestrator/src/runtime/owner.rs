@@ -143,7 +143,9 @@ impl Runtime {
             match (mail.reply, reply) {
                 // Who asked may be gone: then nobody is told.
                 (Some(sender), reply) => drop(sender.send(reply)),
-                (None, Err(error)) => tracing::error!(workflow.id = %slot.id, error = %error, "An input was lost"),
+                (None, Err(error)) => {
+                    tracing::error!(workflow.id = %slot.id, error = %error, "An input was lost")
+                }
                 (None, Ok(_)) => {}
             }
         }

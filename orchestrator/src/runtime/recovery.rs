@@ -35,6 +35,8 @@ impl Runtime {
             self.locks().set_wants(&slot.id, slot.order, &wants);
             self.slots().insert(slot.id.clone(), slot.clone());
             self.deliver(&slot, Input::Recover.into());
+            // What parked it may have been mended while the daemon was down; if not, it is parked again.
+            self.deliver(&slot, Input::Unpark.into());
         }
         Ok(())
     }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use causeway_engine::{Event, PublicState, Workflow, WorkflowId};
-use causeway_workflows::{Connection, Timing};
+use async_trait::async_trait;
+use causeway_engine::event::By;
+use causeway_engine::{Event, Failure, PublicState, Verb, Workflow, WorkflowId};
+use causeway_workflows::sdk::{Check, Checked, Context};
+use causeway_workflows::{Connection, Definition, Template, Timing};
 
 use super::{Error, Handle, Observer, Parts, Runtime, StartRequest};
 use crate::clock;
@@ -22,7 +26,10 @@ async fn runtime_over(store: Arc<dyn Store>) -> Arc<Runtime> {
     runtime_with(store, causeway_workflows::registry()).await
 }
 
-pub(super) async fn runtime_with(store: Arc<dyn Store>, definitions: Vec<causeway_workflows::Definition>) -> Arc<Runtime> {
+pub(super) async fn runtime_with(
+    store: Arc<dyn Store>,
+    definitions: Vec<causeway_workflows::Definition>,
+) -> Arc<Runtime> {
     let timing = Timing::default();
     let runtime = Runtime::new(Parts {
         fence: store.own(0).await.unwrap(),
@@ -105,4 +112,36 @@ async fn an_ended_workflow_is_read_again_from_its_records() {
     let again = runtime_over(store).await.handle();
     assert_eq!(*again.get(&id).await.unwrap(), *live);
     assert!(again.subscribe(&id).is_none());
+}
+
+/// Finds its connection moved until the switch is thrown.
+struct Moving(Arc<AtomicBool>);
+
+#[async_trait]
+impl Check for Moving {
+    async fn check(&self, _context: &Context) -> Result<Checked, Failure> {
+        if self.0.load(Ordering::SeqCst) {
+            return Ok(Checked::Passed { output: serde_json::Value::Null, warnings: Vec::new() });
+        }
+        Err(Failure::permanent("the key belongs to another account").with_code("CONNECTION_MOVED"))
+    }
+}
+
+#[tokio::test]
+async fn a_moved_connection_parks_the_workflow_until_it_is_resumed() {
+    let back = Arc::new(AtomicBool::new(false));
+    let template = Template::check("check", Moving(back.clone()));
+    let definition =
+        Definition { name: "moving", revision: 1, templates: vec![template], cluster_id: None };
+    let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let handle = runtime_with(store, vec![definition]).await.handle();
+    let id = handle.start(request("moving")).await.unwrap();
+    let mut changes = handle.subscribe(&id).unwrap();
+    while handle.get(&id).await.unwrap().public_state() != PublicState::Paused {
+        changes.changed().await.unwrap();
+    }
+    assert_eq!(handle.get(&id).await.unwrap().waiting().unwrap().reason, "CONNECTION_MOVED");
+    back.store(true, Ordering::SeqCst);
+    handle.ask(&id, Verb::Resume, By::default(), None).await.unwrap();
+    assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Succeeded);
 }

@@ -207,3 +207,14 @@ fn approve_and_deny() {
     );
     assert_eq!(sim.public(), PublicState::Succeeded);
 }
+
+#[test]
+fn a_parked_workflow_goes_on_when_it_is_resumed() {
+    let mut sim = running();
+    let message = "the key belongs to another account".to_owned();
+    sim.feed(Input::Park { reason: "CONNECTION_MOVED".to_owned(), message }).unwrap();
+    assert_eq!(sim.public(), PublicState::Paused);
+    assert_eq!(sim.state.waiting().unwrap().reason, "CONNECTION_MOVED");
+    sim.ask(Verb::Resume).unwrap();
+    assert_eq!(sim.public(), PublicState::Running);
+}
