@@ -388,7 +388,7 @@ impl Workflow {
             holds.insert((lock.clone(), None));
         }
         for step in &self.steps {
-            if step.holds_keys() || self.group_tenure(step) {
+            if step.holds_keys(self.direction) || self.group_tenure(step) {
                 holds.extend(
                     step.spec.keys.iter().map(|key| (key.clone(), Some(step.spec.name.clone()))),
                 );
@@ -456,12 +456,11 @@ impl Step {
     }
 
     /// Whether its keys are held now: from observe to the known outcome of the attempt, and during the undo.
-    fn holds_keys(&self) -> bool {
+    fn holds_keys(&self, direction: Direction) -> bool {
         let forward = match self.phase {
-            Phase::Reading
-            | Phase::Observed
-            | Phase::Applying { .. }
-            | Phase::Unresolved { .. } => true,
+            // Going back it waits for its undo, with nothing in doubt: others may need the keys for theirs before.
+            Phase::Observed => direction == Direction::Forward,
+            Phase::Reading | Phase::Applying { .. } | Phase::Unresolved { .. } => true,
             Phase::RetryWait { stage, .. } | Phase::Held { stage, .. } => stage == Stage::Resolve,
             Phase::Failed { .. } => false,
             Phase::Pending

@@ -289,3 +289,28 @@ fn a_group_with_an_outside_step_between_its_members_is_no_graph() {
     let error = causeway_engine::definition::validate(&steps).unwrap_err();
     assert_eq!(error.to_string(), "step b stands between members of the undo group g");
 }
+
+#[test]
+fn a_call_that_was_resolved_holds_no_key_while_others_are_undone_before_it() {
+    let keyed = |spec| with(spec, |spec| spec.keys = vec!["user".into()]);
+    let grouped = |spec| with(spec, |spec| spec.undo_group = Some("g".to_owned()));
+    let mut sim = Sim::start(vec![
+        grouped(keyed(action("user", &[]))),
+        keyed(action("attach", &["user"])),
+        grouped(keyed(action("key", &["user"]))),
+    ]);
+    sim.carry_out("user");
+    sim.carry_out("attach");
+    sim.observe("key", Verdict::Change);
+    sim.fail("key", OperationKind::Apply, FailureClass::Unknown);
+    sim.ask(Verb::Cancel).unwrap();
+    let holds = |sim: &Sim, step: &str| {
+        sim.state.holds().iter().any(|(_, holder)| *holder == Some(step.into()))
+    };
+    assert!(holds(&sim, "key"), "its call may still land");
+    let resolution = causeway_engine::event::Resolution::Partial;
+    let resolved = StepOutcome::Resolved { resolution, output: json!(null) };
+    sim.answer("key", OperationKind::Resolve, resolved);
+    // The group waits for `attach`, whose undo needs the key.
+    assert!(holds(&sim, "attach") && !holds(&sim, "key"), "{:?}", sim.state.holds());
+}
