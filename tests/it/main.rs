@@ -9,6 +9,7 @@ mod crash;
 mod failure;
 mod gate;
 mod input;
+mod lost;
 mod pools;
 mod secrets;
 mod sharing;
