@@ -15,6 +15,8 @@ pub(super) const STEP_TAG: &str = "causeway.step";
 pub(super) const CREATE: &str = "create-node-pool";
 /// Most characters of a script's or scaling group's own words in a message.
 const WORDS_CHARS_MAX: usize = 400;
+/// How many of them are its beginning.
+const HEAD_CHARS: usize = 80;
 
 /// The document, and the pool that the step is about.
 ///
@@ -113,14 +115,15 @@ fn activity_words(activity: &ess::ScalingActivity) -> Option<String> {
     })
 }
 
+/// The words with their middle cut out where they are long: what a script failed of stands at the end of its log.
 fn short(text: &str) -> String {
-    let text = text.trim();
-    let mut words: String =
-        text.chars().take(WORDS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().count() > WORDS_CHARS_MAX {
-        words.push('…');
+    let chars: Vec<char> =
+        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if chars.len() <= WORDS_CHARS_MAX {
+        return chars.into_iter().collect();
     }
-    words
+    let end = chars.len() - (WORDS_CHARS_MAX - HEAD_CHARS);
+    chars[..HEAD_CHARS].iter().chain(&['…']).chain(&chars[end..]).collect()
 }
 
 /// `message (reasons)`, or just the message.
@@ -149,8 +152,10 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_cut() {
-        assert_eq!(short(&"x".repeat(500)).chars().count(), WORDS_CHARS_MAX + 1);
+    fn long_words_are_cut_in_the_middle() {
+        let cut = short(&format!("begin{}\nend", "x".repeat(500)));
+        assert_eq!(cut.chars().count(), WORDS_CHARS_MAX + 1);
+        assert!(cut.starts_with("begin") && cut.ends_with("x end"), "{cut}");
         assert_eq!(with_reasons("waits".into(), ""), "waits");
     }
 }
