@@ -36,7 +36,8 @@ impl App {
     /// What stands in the way, for the operator.
     pub async fn build(config: Config, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
         let store_dir = config.store_dir();
-        std::fs::create_dir_all(&store_dir).with_context(|| format!("cannot create {}", store_dir.display()))?;
+        std::fs::create_dir_all(&store_dir)
+            .with_context(|| format!("cannot create {}", store_dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&SledOptions::new(&store_dir))?);
         let runtime = Runtime::new(Parts {
             fence: store.own(SHARD).await?,
@@ -63,7 +64,9 @@ impl App {
     /// # Errors
     /// Where the address can't be had, the API ends by itself, or the store has failed.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(self.config.listen).await.with_context(|| format!("cannot listen on {}", self.config.listen))?;
+        let listener = TcpListener::bind(self.config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", self.config.listen))?;
         let api_stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let options = api::Options::of(&self.config);
@@ -84,22 +87,30 @@ impl App {
         tracing::info!("Stopping: nothing new is admitted, calls in flight are waited for");
         self.runtime.drain(DRAIN_PATIENCE).await;
         api_stop.cancel();
-        while tokio::time::timeout(DRAIN_PATIENCE, tasks.join_next()).await.is_ok_and(|ended| ended.is_some()) {}
+        while tokio::time::timeout(DRAIN_PATIENCE, tasks.join_next())
+            .await
+            .is_ok_and(|ended| ended.is_some())
+        {}
         outcome
     }
 }
 
 fn connections(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<Connection>>> {
-    let mut connections = BTreeMap::from([(String::new(), Arc::new(Connection::none(&config.timing)?))]);
+    let mut connections =
+        BTreeMap::from([(String::new(), Arc::new(Connection::none(&config.timing)?))]);
     for (name, connection) in &config.connections {
-        connections.insert(name.clone(), Arc::new(Connection::new(connection.clone(), &config.timing)?));
+        connections
+            .insert(name.clone(), Arc::new(Connection::new(connection.clone(), &config.timing)?));
     }
     Ok(connections)
 }
 
 fn sealer(config: &Config) -> anyhow::Result<Sealer> {
     let sealer = match &config.sealing {
-        SealingKey::Given(key) => Sealer::from_hex(secrecy::ExposeSecret::expose_secret(key), crate::config::SEALING_KEY_VARIABLE)?,
+        SealingKey::Given(key) => Sealer::from_hex(
+            secrecy::ExposeSecret::expose_secret(key),
+            crate::config::SEALING_KEY_VARIABLE,
+        )?,
         SealingKey::File(path) => Sealer::from_file(path)?,
         SealingKey::Made(path) if path.exists() => Sealer::from_file(path)?,
         SealingKey::Made(path) => {

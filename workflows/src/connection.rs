@@ -104,8 +104,9 @@ impl Connection {
     /// As in [`SetupError`].
     pub fn new(config: ConnectionConfig, timing: &Timing) -> Result<Self, SetupError> {
         let name = config.name.clone();
-        let credentials =
-            provider(&config.credentials).load().map_err(|source| SetupError::Credentials { name: name.clone(), source })?;
+        let credentials = provider(&config.credentials)
+            .load()
+            .map_err(|source| SetupError::Credentials { name: name.clone(), source })?;
         Self::with_credentials(config, timing, credentials)
     }
 
@@ -129,7 +130,11 @@ impl Connection {
         Self::with_credentials(config, timing, credentials)
     }
 
-    fn with_credentials(config: ConnectionConfig, timing: &Timing, credentials: alibaba::Credentials) -> Result<Self, SetupError> {
+    fn with_credentials(
+        config: ConnectionConfig,
+        timing: &Timing,
+        credentials: alibaba::Credentials,
+    ) -> Result<Self, SetupError> {
         let name = config.name.clone();
         let endpoints = alibaba::Endpoints::from_table(&config.endpoints)
             .map_err(|source| SetupError::Endpoint { name: name.clone(), source })?;
@@ -140,7 +145,8 @@ impl Connection {
             max_concurrent_calls: config.max_concurrent_calls.max(1),
             sources: alibaba::Sources::system(),
         };
-        let cloud = alibaba::Client::new(options, credentials).map_err(|source| SetupError::Http { name, source })?;
+        let cloud = alibaba::Client::new(options, credentials)
+            .map_err(|source| SetupError::Http { name, source })?;
         let source = Arc::new(FetchedKubeconfig { cloud: cloud.clone() });
         let options = kubernetes::Options { call_timeout: timing.call_timeout };
         let clusters = kubernetes::Clusters::new(config.kubeconfigs.clone(), source, options);
@@ -154,7 +160,9 @@ fn provider(source: &CredentialSource) -> alibaba::credentials::Provider {
         CredentialSource::Default { file, profile } => {
             Provider { source: Source::Default, file: file.clone(), profile: profile.clone() }
         }
-        CredentialSource::Environment => Provider { source: Source::Environment, ..Provider::default() },
+        CredentialSource::Environment => {
+            Provider { source: Source::Environment, ..Provider::default() }
+        }
         CredentialSource::SharedFile { file, profile } => {
             Provider { source: Source::SharedFile, file: file.clone(), profile: profile.clone() }
         }
@@ -169,7 +177,13 @@ struct FetchedKubeconfig {
 #[async_trait]
 impl kubernetes::KubeconfigSource for FetchedKubeconfig {
     async fn kubeconfig(&self, cluster_id: &str) -> Result<SecretString, Failure> {
-        let fetched = alibaba::cs::describe_user_kubeconfig(&self.cloud, cluster_id, true, KUBECONFIG_MINUTES).await?;
+        let fetched = alibaba::cs::describe_user_kubeconfig(
+            &self.cloud,
+            cluster_id,
+            true,
+            KUBECONFIG_MINUTES,
+        )
+        .await?;
         Ok(fetched.config)
     }
 }

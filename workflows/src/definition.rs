@@ -152,7 +152,11 @@ impl Definition {
             );
             hasher.update(line.as_bytes());
         }
-        DefinitionRef { name: self.name.to_owned(), revision: self.revision, digest: hex::encode(hasher.finalize()) }
+        DefinitionRef {
+            name: self.name.to_owned(),
+            revision: self.revision,
+            digest: hex::encode(hasher.finalize()),
+        }
     }
 
     /// The template of that name.
@@ -172,7 +176,12 @@ impl Definition {
     ///
     /// # Errors
     /// Where they form no acyclic graph, or are too many.
-    pub fn expand(&self, input: &Value, account_id: &str, timing: &Timing) -> Result<Vec<StepSpec>, GraphError> {
+    pub fn expand(
+        &self,
+        input: &Value,
+        account_id: &str,
+        timing: &Timing,
+    ) -> Result<Vec<StepSpec>, GraphError> {
         let mut steps = Vec::new();
         for template in &self.templates {
             for key in keys_over(template, input) {
@@ -206,7 +215,9 @@ impl Definition {
             if earlier.fan_out.is_some() && earlier.fan_out == template.fan_out {
                 after.push(step_name(name, key));
             } else {
-                after.extend(keys_over(earlier, input).iter().map(|key| step_name(name, key.as_deref())));
+                after.extend(
+                    keys_over(earlier, input).iter().map(|key| step_name(name, key.as_deref())),
+                );
             }
         }
         after
@@ -216,7 +227,12 @@ impl Definition {
 fn keys_over(template: &Template, input: &Value) -> Vec<Option<String>> {
     let Some(pointer) = template.fan_out else { return vec![None] };
     let entries = input.pointer(pointer).and_then(Value::as_array);
-    entries.into_iter().flatten().filter_map(|entry| entry.get("name")?.as_str()).map(|name| Some(name.to_owned())).collect()
+    entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.get("name")?.as_str())
+        .map(|name| Some(name.to_owned()))
+        .collect()
 }
 
 fn step_name(template: &str, key: Option<&str>) -> StepName {

@@ -17,7 +17,11 @@ pub async fn run(template: &Template, operation: &Operation, context: &Context) 
     result.unwrap_or_else(StepOutcome::Failed)
 }
 
-async fn run_check(check: &dyn Check, kind: OperationKind, context: &Context) -> Result<StepOutcome, Failure> {
+async fn run_check(
+    check: &dyn Check,
+    kind: OperationKind,
+    context: &Context,
+) -> Result<StepOutcome, Failure> {
     if kind != OperationKind::Check {
         return Err(unfit(context, kind));
     }
@@ -27,7 +31,11 @@ async fn run_check(check: &dyn Check, kind: OperationKind, context: &Context) ->
     })
 }
 
-async fn run_action(action: &dyn Action, kind: OperationKind, context: &Context) -> Result<StepOutcome, Failure> {
+async fn run_action(
+    action: &dyn Action,
+    kind: OperationKind,
+    context: &Context,
+) -> Result<StepOutcome, Failure> {
     Ok(match kind {
         OperationKind::Check => return Err(unfit(context, kind)),
         OperationKind::Observe => {
@@ -70,5 +78,9 @@ fn not_yet(context: &Context, message: String) -> StepOutcome {
 }
 
 fn unfit(context: &Context, kind: OperationKind) -> Failure {
-    Failure::permanent(format!("step {} has no operation {kind:?}: the definition has changed", context.step)).with_code("DEFINITION_UNKNOWN")
+    Failure::permanent(format!(
+        "step {} has no operation {kind:?}: the definition has changed",
+        context.step
+    ))
+    .with_code("DEFINITION_UNKNOWN")
 }

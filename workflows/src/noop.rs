@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::definition::{Definition, Template};
 use crate::sdk::{Action, Check, Checked, Context, Observed, Revert};
 
-const NAMES: [&str; 10] = ["step-01", "step-02", "step-03", "step-04", "step-05", "step-06", "step-07", "step-08", "step-09", "step-10"];
+const NAMES: [&str; 10] = [
+    "step-01", "step-02", "step-03", "step-04", "step-05", "step-06", "step-07", "step-08",
+    "step-09", "step-10",
+];
 
 /// Both definitions.
 #[must_use]
@@ -24,7 +27,10 @@ pub fn definitions() -> Vec<Definition> {
     let saga = |name, templates| Definition { name, revision: 1, templates, cluster_id: None };
     vec![
         saga("saga-10", chain(|name| Template::check(name, Noop))),
-        saga("saga-10-undo", chain(|name| Template::action(name, Noop).lost_call(LostCall::MustFail))),
+        saga(
+            "saga-10-undo",
+            chain(|name| Template::action(name, Noop).lost_call(LostCall::MustFail)),
+        ),
     ]
 }
 

@@ -99,7 +99,11 @@ impl Context {
     /// Permanent where the step has none, or one of another shape: a fault of the definition.
     pub fn output_of<T: DeserializeOwned>(&self, step: &str) -> Result<T, Failure> {
         let value = self.outputs.get(&StepName::from(step)).ok_or_else(|| {
-            Failure::permanent(format!("step {} needs the output of step {step}, which has none", self.step)).with_code("MISSING_OUTPUT")
+            Failure::permanent(format!(
+                "step {} needs the output of step {step}, which has none",
+                self.step
+            ))
+            .with_code("MISSING_OUTPUT")
         })?;
         decode(value, &format!("output of step {step}"))
     }
@@ -145,10 +149,10 @@ impl Context {
     /// # Errors
     /// Permanent where the value is no reference or is unknown.
     pub async fn open(&self, reference: &Value) -> Result<SecretString, Failure> {
-        let id = reference
-            .get("$secret")
-            .and_then(Value::as_str)
-            .ok_or_else(|| Failure::permanent(format!("step {}: a secret is missing from the record", self.step)).with_code("SECRET_MISSING"))?;
+        let id = reference.get("$secret").and_then(Value::as_str).ok_or_else(|| {
+            Failure::permanent(format!("step {}: a secret is missing from the record", self.step))
+                .with_code("SECRET_MISSING")
+        })?;
         {
             let sealed = self.sealed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if let Some((_, secret)) = sealed.iter().find(|(known, _)| known == id) {
@@ -164,16 +168,20 @@ impl Context {
     /// Retryable once the attempt's deadline has passed.
     pub fn still_time(&self) -> Result<(), Failure> {
         match self.deadline {
-            Some(deadline) if (self.now)() >= deadline => {
-                Err(Failure::retryable(format!("step {}: the attempt's deadline has passed", self.step)).with_code("ATTEMPT_DEADLINE"))
-            }
+            Some(deadline) if (self.now)() >= deadline => Err(Failure::retryable(format!(
+                "step {}: the attempt's deadline has passed",
+                self.step
+            ))
+            .with_code("ATTEMPT_DEADLINE")),
             _ => Ok(()),
         }
     }
 }
 
 fn decode<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, Failure> {
-    T::deserialize(value).map_err(|error| Failure::permanent(format!("{what} can't be read: {error}")).with_code("RECORD_SHAPE"))
+    T::deserialize(value).map_err(|error| {
+        Failure::permanent(format!("{what} can't be read: {error}")).with_code("RECORD_SHAPE")
+    })
 }
 
 /// A value as JSON.
@@ -218,7 +226,13 @@ impl Observed {
     /// The world is to be changed.
     #[must_use]
     pub fn change(before: Value) -> Self {
-        Self { before, verdict: Verdict::Change, output: Value::Null, claim: None, warnings: Vec::new() }
+        Self {
+            before,
+            verdict: Verdict::Change,
+            output: Value::Null,
+            claim: None,
+            warnings: Vec::new(),
+        }
     }
 
     /// The world is as wanted already.

@@ -51,6 +51,8 @@ struct Inner {
     driven: bool,
     in_flight: HashSet<(StepName, OperationKind, u32)>,
     rests: HashMap<(StepName, OperationKind), Time>,
+    /// Undos that wait until what is under way of their step has come back.
+    deferred: Vec<Operation>,
 }
 
 impl Slot {
@@ -60,6 +62,7 @@ impl Slot {
             driven: false,
             in_flight: HashSet::new(),
             rests: HashMap::new(),
+            deferred: Vec::new(),
             state: Arc::new(state),
         };
         let (published, _) = watch::channel(inner.state.seq);
@@ -109,7 +112,22 @@ impl Slot {
             return false;
         }
         inner.rests.remove(&identity);
+        let undo = matches!(operation.kind, OperationKind::Decide | OperationKind::Revert);
+        if undo && inner.in_flight.iter().any(|(step, _, _)| *step == operation.step) {
+            inner.deferred.push(operation.clone());
+            return false;
+        }
         inner.in_flight.insert((identity.0, identity.1, operation.attempt))
+    }
+
+    /// Takes out an undo whose step is no longer busy.
+    fn next_deferred(&self) -> Option<Operation> {
+        let mut inner = self.inner();
+        let free = |operation: &Operation| {
+            !inner.in_flight.iter().any(|(step, _, _)| *step == operation.step)
+        };
+        let index = inner.deferred.iter().position(free)?;
+        Some(inner.deferred.swap_remove(index))
     }
 
     fn rest(&self, rests: Vec<(StepName, OperationKind, Time)>) {
@@ -140,6 +158,12 @@ impl Runtime {
     pub(super) async fn drive(self: &Arc<Self>, slot: &Arc<Slot>) {
         while let Some((mail, state)) = slot.next() {
             let reply = self.take(slot, &state, &mail).await;
+            while let Some(operation) = slot.next_deferred() {
+                let (now, state) = ((self.clock)(), slot.state());
+                if !self.is_draining() && slot.take_off(&operation, now) {
+                    self.start_operation(slot, operation, state);
+                }
+            }
             match (mail.reply, reply) {
                 // Who asked may be gone: then nobody is told.
                 (Some(sender), reply) => drop(sender.send(reply)),

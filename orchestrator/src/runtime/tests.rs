@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_engine::event::By;
+use causeway_engine::event::{By, Resolution, Undone};
 use causeway_engine::{Event, Failure, PublicState, Verb, Workflow, WorkflowId};
-use causeway_workflows::sdk::{Check, Checked, Context};
+use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
 use causeway_workflows::{Connection, Definition, Template, Timing};
 
 use super::{Error, Handle, Observer, Parts, Runtime, StartRequest};
@@ -144,4 +144,63 @@ async fn a_moved_connection_parks_the_workflow_until_it_is_resumed() {
     back.store(true, Ordering::SeqCst);
     handle.ask(&id, Verb::Resume, By::default(), None).await.unwrap();
     assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Succeeded);
+}
+
+/// Confirms slowly, and must not be undone meanwhile.
+#[derive(Clone, Default)]
+struct Slow {
+    confirming: Arc<tokio::sync::Notify>,
+    go_on: Arc<tokio::sync::Notify>,
+    inside: Arc<AtomicBool>,
+    overlapped: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Action for Slow {
+    async fn observe(&self, _context: &Context) -> Result<Observed, Failure> {
+        Ok(Observed::change(serde_json::Value::Null))
+    }
+
+    async fn apply(&self, _context: &Context) -> Result<serde_json::Value, Failure> {
+        Ok(serde_json::Value::Null)
+    }
+
+    async fn confirm(&self, _context: &Context) -> Result<Confirm, Failure> {
+        self.inside.store(true, Ordering::SeqCst);
+        self.confirming.notify_one();
+        self.go_on.notified().await;
+        self.inside.store(false, Ordering::SeqCst);
+        Ok(Confirm::Holds(serde_json::Value::Null))
+    }
+
+    async fn resolve(
+        &self,
+        _context: &Context,
+    ) -> Result<(Resolution, serde_json::Value), Failure> {
+        Ok((Resolution::NoEffect, serde_json::Value::Null))
+    }
+
+    async fn revert(&self, _context: &Context) -> Result<Revert, Failure> {
+        self.overlapped.fetch_or(self.inside.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(Revert::Done(Undone::Reverted))
+    }
+}
+
+#[tokio::test]
+async fn an_undo_waits_for_what_is_under_way_of_its_step() {
+    let slow = Slow::default();
+    let template = Template::action("slow", slow.clone());
+    let definition =
+        Definition { name: "slow", revision: 1, templates: vec![template], cluster_id: None };
+    let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let handle = runtime_with(store, vec![definition]).await.handle();
+    let id = handle.start(request("slow")).await.unwrap();
+    slow.confirming.notified().await;
+    handle.ask(&id, Verb::Cancel, By::default(), None).await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    slow.go_on.notify_one();
+    assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Cancelled);
+    assert!(!slow.overlapped.load(Ordering::SeqCst), "the undo ran beside the confirm");
 }

@@ -188,12 +188,22 @@ impl Seed {
     }
 
     fn guide_vpc() -> Vpc {
-        let vswitch = |id: &str, cidr: &str| Vswitch { id: id.into(), zone: "cn-hangzhou-h".into(), cidr: cidr.into(), available: 252 };
-        let rule = |direction: &str, cidr: &str| (direction.into(), "ALL".into(), "-1/-1".into(), cidr.into(), "Accept".into());
+        let vswitch = |id: &str, cidr: &str| Vswitch {
+            id: id.into(),
+            zone: "cn-hangzhou-h".into(),
+            cidr: cidr.into(),
+            available: 252,
+        };
+        let rule = |direction: &str, cidr: &str| {
+            (direction.into(), "ALL".into(), "-1/-1".into(), cidr.into(), "Accept".into())
+        };
         Vpc {
             id: "vpc-bp1guide".into(),
             cidr: "10.0.0.0/8".into(),
-            vswitches: vec![vswitch("vsw-bp1nodes", "10.10.24.0/24"), vswitch("vsw-bp1pods", "10.10.25.0/24")],
+            vswitches: vec![
+                vswitch("vsw-bp1nodes", "10.10.24.0/24"),
+                vswitch("vsw-bp1pods", "10.10.25.0/24"),
+            ],
             security_groups: vec![SecurityGroup {
                 id: "sg-bp1guide".into(),
                 kind: "normal".into(),
@@ -243,6 +253,19 @@ impl Seed {
     }
 }
 
-fn instance_type(id: &str, cpus: u32, memory_gib: u32, enis: u32, ips_per_eni: u32) -> InstanceType {
-    InstanceType { id: id.into(), cpus, memory_gib, enis, ips_per_eni, zones: vec!["cn-hangzhou-h".into()] }
+fn instance_type(
+    id: &str,
+    cpus: u32,
+    memory_gib: u32,
+    enis: u32,
+    ips_per_eni: u32,
+) -> InstanceType {
+    InstanceType {
+        id: id.into(),
+        cpus,
+        memory_gib,
+        enis,
+        ips_per_eni,
+        zones: vec!["cn-hangzhou-h".into()],
+    }
 }

@@ -50,7 +50,9 @@ pub(crate) fn dump(state: &State, account: &Account) -> Value {
 /// What is stored elsewhere, such as in a cluster, in the words of the account's ledger.
 pub(crate) fn retell(state: &State, account: &Account, value: Value) -> Value {
     let mut names = Names::of(state, account);
-    names.collect_workflows(&serde_json::to_value(state).expect("the state is plain data with text keys"));
+    names.collect_workflows(
+        &serde_json::to_value(state).expect("the state is plain data with text keys"),
+    );
     names.collect_workflows(&value);
     names.rename(value)
 }
