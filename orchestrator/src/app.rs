@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, SealingKey};
 use crate::runtime::{Handle, Observer, Parts, Runtime};
 use crate::store::seal::Sealer;
-use crate::store::sled::Options as SledOptions;
-use crate::store::{SledStore, Store};
+use crate::store::{SledStore, Store, StoreOptions};
 use crate::{api, clock};
 
 /// How long a stopping daemon waits for answers to calls in flight.
@@ -38,7 +37,7 @@ impl App {
         let store_dir = config.store_dir();
         std::fs::create_dir_all(&store_dir)
             .with_context(|| format!("cannot create {}", store_dir.display()))?;
-        let store: Arc<dyn Store> = Arc::new(SledStore::open(&SledOptions::new(&store_dir))?);
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(&StoreOptions::new(&store_dir))?);
         let runtime = Runtime::new(Parts {
             fence: store.own(SHARD).await?,
             sealer: Arc::new(sealer(&config)?),

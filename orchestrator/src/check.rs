@@ -7,7 +7,7 @@ use causeway_workflows::{Connection, ConnectionConfig, alibaba::sts};
 
 use crate::{
     config::{Config, SealingKey},
-    store::{self, SledStore, seal::Sealer, sled::Options as SledOptions},
+    store::{self, SledStore, StoreOptions, seal::Sealer},
 };
 
 /// How good a finding is.
@@ -112,7 +112,7 @@ fn storing(dir: &Path) -> Finding {
             format!("{} will be made at the first start", dir.display()),
         );
     }
-    match SledStore::open(&SledOptions::new(dir)) {
+    match SledStore::open(&StoreOptions::new(dir)) {
         Ok(store) => {
             let identity = store::Store::identity(&store);
             let message = format!(

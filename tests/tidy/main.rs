@@ -145,7 +145,7 @@ const CONFINED: [(&str, &[&str]); 5] = [
     ("reqwest::", &["workflows/src/alibaba/", "tests/"]),
     ("kube::", &["workflows/src/kubernetes/", "tests/"]),
     ("backoff::", &["orchestrator/src/runtime/retry.rs"]),
-    ("opentelemetry", &["orchestrator/src/telemetry", "tests/"]),
+    ("opentelemetry", &["orchestrator/src/telemetry", "orchestrator/tests/", "tests/"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use causeway_engine::event::{Claim, Object, Undone};
 use causeway_engine::input::{Operation, OperationKind, StepOutcome};
 use causeway_engine::state::{Step, UndoPhase};
-use causeway_engine::{Failure, FailureClass, Input, Workflow};
+use causeway_engine::{DefinitionRef, Failure, FailureClass, Input, Workflow};
 use causeway_workflows::sdk::{ClaimRow, Context, Effects, Facts, Vault};
 use causeway_workflows::{Template, Work, dispatch};
 use secrecy::SecretString;
@@ -22,6 +22,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// The code of a failure to recognise the account or cluster that the checks saw.
 const CONNECTION_MOVED: &str = "CONNECTION_MOVED";
+
+/// The code where this daemon does not know what the workflow was started with.
+const DEFINITION_UNKNOWN: &str = "DEFINITION_UNKNOWN";
 
 /// What an operation came to, and what it sealed.
 struct Report {
@@ -53,14 +56,11 @@ impl Runtime {
                 state.step(&operation.step).map_or(1, |step| tries_of(step, operation.kind));
             let retry_at =
                 now.plus_ms(causeway_workflows::timing::millis(runtime.retry.delay(tries)));
-            let park = connection_moved(&mut report.outcome);
+            let park = parks(&mut report.outcome);
             let input = Input::Finished { operation, outcome: report.outcome, retry_at };
             runtime.deliver(&slot, Mail { input, sealed: report.sealed, etag: None, reply: None });
-            if let Some(message) = park {
-                runtime.deliver(
-                    &slot,
-                    Input::Park { reason: CONNECTION_MOVED.to_owned(), message }.into(),
-                );
+            if let Some((reason, message)) = park {
+                runtime.deliver(&slot, Input::Park { reason, message }.into());
             }
         });
     }
@@ -124,15 +124,25 @@ impl Runtime {
         Report { outcome, sealed }
     }
 
+    /// The template that the workflow was started with; another digest under its name and revision is another definition.
     fn template(&self, state: &Workflow, step: &Step) -> Result<&Template, Failure> {
-        let known = self.definition(&state.definition.name);
-        known.and_then(|definition| definition.template(&step.spec.template)).ok_or_else(|| {
-            Failure::permanent(format!(
-                "this daemon does not know template {} of {}",
-                step.spec.template, state.definition.name
-            ))
-            .with_code("DEFINITION_UNKNOWN")
-        })
+        let unknown = |what: &str| {
+            let DefinitionRef { name, revision, .. } = &state.definition;
+            let message = format!(
+                "{what} {name}/{revision}, which workflow {} was started with; use a daemon that does",
+                state.id
+            );
+            Failure::permanent(message).with_code(DEFINITION_UNKNOWN)
+        };
+        let known = self
+            .definition(&state.definition.name)
+            .ok_or_else(|| unknown("this daemon does not know"))?;
+        if !self.references.contains(&state.definition) {
+            return Err(unknown("this daemon has another version of"));
+        }
+        known
+            .template(&step.spec.template)
+            .ok_or_else(|| unknown("this daemon misses a template of"))
     }
 
     async fn context(
@@ -235,16 +245,16 @@ fn tries_of(step: &Step, kind: OperationKind) -> u32 {
     }
 }
 
-/// A connection that points elsewhere parks the workflow: nothing is called there. For the step itself that passes, as soon as the
-/// connection points back.
-fn connection_moved(outcome: &mut StepOutcome) -> Option<String> {
-    match outcome {
-        StepOutcome::Failed(failure) if failure.code.as_deref() == Some(CONNECTION_MOVED) => {
-            failure.class = FailureClass::Retryable;
-            Some(failure.message.clone())
-        }
-        _ => None,
-    }
+/// A connection that points elsewhere, or a definition that is not the one it started with, parks the workflow: nothing is called.
+/// For the step itself that passes, as soon as it is mended.
+fn parks(outcome: &mut StepOutcome) -> Option<(String, String)> {
+    let StepOutcome::Failed(failure) = outcome else { return None };
+    let code = failure
+        .code
+        .clone()
+        .filter(|code| code == CONNECTION_MOVED || code == DEFINITION_UNKNOWN)?;
+    failure.class = FailureClass::Retryable;
+    Some((code, failure.message.clone()))
 }
 
 /// Opens sealed values from the store.

@@ -198,12 +198,7 @@ impl Handle {
             started_at: self.runtime.started_at,
             live: self.runtime.slots().len(),
             quarantined: quarantined.iter().map(|(id, why)| (id.clone(), why.clone())).collect(),
-            definitions: self
-                .runtime
-                .definitions
-                .iter()
-                .map(causeway_workflows::Definition::reference)
-                .collect(),
+            definitions: self.runtime.references.clone(),
         }
     }
 }

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use causeway_engine::{Event, Input, Operation, Time, Workflow, WorkflowId};
+use causeway_engine::{DefinitionRef, Event, Input, Operation, Time, Workflow, WorkflowId};
 use causeway_workflows::{Connection, Definition, Timing};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,7 @@ pub struct Runtime {
     fence: Fence,
     sealer: Arc<Sealer>,
     definitions: Vec<Definition>,
+    references: Vec<DefinitionRef>,
     connections: RwLock<BTreeMap<String, Arc<Connection>>>,
     timing: Timing,
     retry: retry::Policy,
@@ -113,6 +114,7 @@ impl Runtime {
             store: parts.store,
             fence: parts.fence,
             sealer: parts.sealer,
+            references: parts.definitions.iter().map(Definition::reference).collect(),
             definitions: parts.definitions,
             connections: RwLock::new(parts.connections),
             retry: retry::Policy {

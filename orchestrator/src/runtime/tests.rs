@@ -204,3 +204,23 @@ async fn an_undo_waits_for_what_is_under_way_of_its_step() {
     assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Cancelled);
     assert!(!slow.overlapped.load(Ordering::SeqCst), "the undo ran beside the confirm");
 }
+
+#[tokio::test]
+async fn a_workflow_whose_definition_has_changed_is_parked() {
+    let definition = |names: &[&'static str]| Definition {
+        name: "moving",
+        revision: 1,
+        templates: names.iter().map(|name| Template::check(name, Moving(Arc::default()))).collect(),
+        cluster_id: None,
+    };
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let first = runtime_with(store.clone(), vec![definition(&["check"])]).await;
+    let id = first.handle().start(request("moving")).await.unwrap();
+    first.drain(Duration::from_secs(5)).await;
+    let handle = runtime_with(store, vec![definition(&["check", "another"])]).await.handle();
+    let mut changes = handle.subscribe(&id).unwrap();
+    let reason = |state: &Workflow| state.waiting().map(|waiting| waiting.reason);
+    while reason(&*handle.get(&id).await.unwrap()).as_deref() != Some("DEFINITION_UNKNOWN") {
+        tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
+    }
+}

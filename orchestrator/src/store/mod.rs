@@ -25,7 +25,7 @@ mod table;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use self::sled::SledStore;
+pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
     Append, BlobId, ClusterRow, Condition, Fence, Hold, Join, Leave, Position, RequestRow,
 };

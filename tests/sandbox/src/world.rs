@@ -6,7 +6,14 @@ mod hands;
 mod ledger;
 mod pace;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -277,9 +284,22 @@ async fn serve(
     Ok(url)
 }
 
-/// A free port for the daemon. Another process may take it before the daemon does; then the daemon says so.
+/// Ports for daemons: below those that the system gives to whoever asks for any, so that no other world's listener takes the port
+/// of a daemon that is down for a moment.
+const DAEMON_PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A free port for the daemon, another one each time. Another process may take it before the daemon does; then the daemon says so.
 async fn free_address() -> anyhow::Result<String> {
-    let listener =
-        TcpListener::bind("127.0.0.1:0").await.context("cannot find a port for the daemon")?;
-    Ok(format!("http://{}", listener.local_addr()?))
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that start worlds at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(131);
+    for _ in 0..DAEMON_PORTS.len() {
+        let turn = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = turn % u32::from(DAEMON_PORTS.end - DAEMON_PORTS.start);
+        let port = DAEMON_PORTS.start + u16::try_from(offset).context("a port")?;
+        if TcpListener::bind(("127.0.0.1", port)).await.is_ok() {
+            return Ok(format!("http://127.0.0.1:{port}"));
+        }
+    }
+    anyhow::bail!("no port of {DAEMON_PORTS:?} is free for the daemon")
 }
