@@ -220,7 +220,7 @@ async fn a_workflow_whose_definition_has_changed_is_parked() {
     let handle = runtime_with(store, vec![definition(&["check", "another"])]).await.handle();
     let mut changes = handle.subscribe(&id).unwrap();
     let reason = |state: &Workflow| state.waiting().map(|waiting| waiting.reason);
-    while reason(&*handle.get(&id).await.unwrap()).as_deref() != Some("DEFINITION_UNKNOWN") {
+    while reason(&handle.get(&id).await.unwrap()).as_deref() != Some("DEFINITION_UNKNOWN") {
         tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
     }
 }
