@@ -229,6 +229,7 @@ impl Step {
     fn apply_forward(&mut self, event: &Event, at: Time) {
         match event {
             Event::StepStarted { attempt, .. } => {
+                self.skip_asked = None;
                 self.phase = Phase::Reading;
                 self.attempts = *attempt;
                 self.started_at.get_or_insert(at);
@@ -259,7 +260,8 @@ impl Step {
             }
             Event::RetryWait { until, failure, .. } => self.retry(*until, failure, at),
             Event::Held { failure, .. } => {
-                self.phase = Phase::Held { stage: self.stage(), failure: failure.clone() }
+                self.phase = Phase::Held { stage: self.stage(), failure: failure.clone() };
+                self.skip_asked = None;
             }
             Event::Failed { failure, .. } => {
                 self.phase = Phase::Failed { failure: failure.clone() };
@@ -296,6 +298,7 @@ impl Step {
     fn apply_change(&mut self, event: &Event, at: Time) {
         match event {
             Event::Applying { attempt, generation, deadline, .. } => {
+                self.skip_asked = None;
                 self.phase = Phase::Applying { deadline: *deadline };
                 self.attempts = *attempt;
                 self.generation = *generation;
@@ -404,6 +407,7 @@ impl Step {
     }
 
     fn apply_undo(&mut self, event: &Event, at: Time) {
+            self.skip_asked = None;
         match event {
             Event::UndoBlocked { key, behind, .. } => {
                 self.undo = UndoPhase::Blocked { key: key.clone(), behind: behind.clone() }

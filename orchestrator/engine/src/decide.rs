@@ -135,6 +135,10 @@ impl Draft<'_> {
                     OperationKind::Observe
                 };
                 self.operate(index, kind);
+            } else if let (Some(_), Some(kind)) =
+                (&self.step(index).skip_asked, self.step(index).skip_reads())
+            {
+                self.operate(index, kind);
             }
             if let UndoPhase::Undoing { deadline } = self.step(index).undo {
                 self.undo_lost(

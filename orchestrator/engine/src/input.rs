@@ -205,12 +205,62 @@ pub struct Decision {
     pub rests: Vec<(StepName, OperationKind, Time)>,
 }
 
+/// Why the state does not allow what a person asks for. Clients decide by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The workflow has ended.
+    WorkflowEnded,
+    /// The workflow is past its pivot: it can't be undone any more.
+    PastPivot,
+    /// Something has to be mended and tried again; nothing else moves it.
+    UseRetry,
+    /// The workflow is queued: nothing of it has begun.
+    NotStarted,
+    /// The step does not wait for a person's decision, or is of a kind that can't be left out.
+    StepNotSkippable,
+    /// The step is no gate that is open.
+    GateNotOpen,
+    /// The verb has no meaning in this state.
+    WrongState,
+    /// The workflow has no such step.
+    UnknownStep,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::WorkflowEnded,
+        Self::PastPivot,
+        Self::UseRetry,
+        Self::NotStarted,
+        Self::StepNotSkippable,
+        Self::GateNotOpen,
+        Self::WrongState,
+        Self::UnknownStep,
+    ];
+
+    /// UPPER_SNAKE.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WorkflowEnded => "WORKFLOW_ENDED",
+            Self::PastPivot => "PAST_PIVOT",
+            Self::UseRetry => "USE_RETRY",
+            Self::NotStarted => "NOT_STARTED",
+            Self::StepNotSkippable => "STEP_NOT_SKIPPABLE",
+            Self::GateNotOpen => "GATE_NOT_OPEN",
+            Self::WrongState => "WRONG_STATE",
+            Self::UnknownStep => "STEP_NOT_FOUND",
+        }
+    }
+}
+
 /// An input that the state does not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
-    /// UPPER_SNAKE: `PAST_PIVOT`, `WORKFLOW_ENDED`, `USE_RETRY`, …
-    pub reason: &'static str,
+    /// Which rule refuses it.
+    pub reason: Reason,
     /// What, in which state, why, and what to do instead.
     pub message: String,
 }

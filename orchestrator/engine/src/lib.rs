@@ -14,11 +14,14 @@ pub mod state;
 mod undo;
 mod verbs;
 pub mod view;
+mod waiting;
 
 pub use decide::decide;
 pub use definition::{DefinitionRef, Limits, LostCall, StepKind, StepSpec};
 pub use event::{Event, Record};
 pub use failure::{Failure, FailureClass, Finding, Severity};
 pub use ids::{ResourceKey, StepName, Time, WorkflowId};
-pub use input::{Decision, Input, Operation, OperationKind, Refusal, Rejection, StepOutcome, Verb};
+pub use input::{
+    Decision, Input, Operation, OperationKind, Reason, Refusal, Rejection, StepOutcome, Verb,
+};
 pub use state::{PublicState, Workflow};

@@ -4,12 +4,12 @@
 use crate::decide::Draft;
 use crate::event::{By, Cause, End, Event};
 use crate::ids::StepName;
-use crate::input::{OperationKind, Rejection, Verb};
+use crate::input::{OperationKind, Reason, Rejection, Verb};
 use crate::state::{Direction, Phase, PublicState, Stage, Step};
 
 type Answer = Result<(), Rejection>;
 
-fn refuse(reason: &'static str, message: String) -> Answer {
+fn refuse(reason: Reason, message: String) -> Answer {
     Err(Rejection { reason, message })
 }
 
@@ -22,7 +22,7 @@ impl Draft<'_> {
                 self.state.id,
                 state.as_str()
             );
-            return refuse("WORKFLOW_ENDED", message);
+            return refuse(Reason::WorkflowEnded, message);
         }
         match verb {
             Verb::Cancel => self.cancel(state, by),
@@ -47,7 +47,7 @@ impl Draft<'_> {
                     "workflow {} is past its pivot: from here the only way is forward",
                     self.state.id
                 );
-                return refuse("PAST_PIVOT", message);
+                return refuse(Reason::PastPivot, message);
             }
             self.turn(Cause::Cancel, by.clone());
         }
@@ -66,7 +66,7 @@ impl Draft<'_> {
     fn pause(&mut self, state: PublicState, by: &By) -> Answer {
         if state == PublicState::Stuck {
             return refuse(
-                "USE_RETRY",
+                Reason::UseRetry,
                 format!(
                     "workflow {} is STUCK and does not move; use retry, skip or abandon",
                     self.state.id
@@ -91,14 +91,14 @@ impl Draft<'_> {
         }
         match state {
             PublicState::Paused => refuse(
-                "USE_RETRY",
+                Reason::UseRetry,
                 format!(
                     "a step of workflow {} is held; mend the world, then use retry",
                     self.state.id
                 ),
             ),
             PublicState::Stuck => refuse(
-                "USE_RETRY",
+                Reason::UseRetry,
                 format!(
                     "workflow {} is STUCK; mend what stands in the way, then use retry",
                     self.state.id
@@ -111,7 +111,7 @@ impl Draft<'_> {
     fn retry(&mut self, state: PublicState, by: &By) -> Answer {
         if state == PublicState::Queued {
             return refuse(
-                "NOT_STARTED",
+                Reason::NotStarted,
                 format!("workflow {} is queued: there is nothing to try again yet", self.state.id),
             );
         }
@@ -130,26 +130,31 @@ impl Draft<'_> {
 
     fn skip(&mut self, state: PublicState, name: &StepName, by: &By) -> Answer {
         let index = self.find(name)?;
-        let step = self.step(index);
-        let waits = matches!(step.phase, Phase::RetryWait { stage, .. } | Phase::Held { stage, .. } if stage != Stage::Resolve);
-        let stuck = step.is_stuck() && !step.in_doubt();
-        let kind = match state {
-            PublicState::Running | PublicState::AwaitingApproval | PublicState::Paused if waits => {
-                OperationKind::Observe
-            }
-            PublicState::Stuck if stuck => OperationKind::VerifyGone,
-            PublicState::Stuck
-            | PublicState::Running
-            | PublicState::AwaitingApproval
-            | PublicState::Paused => {
-                let message = format!(
-                    "step {name} neither waits to be retried, nor is held or stuck: there is nothing to skip"
-                );
-                return refuse("STEP_NOT_SKIPPABLE", message);
+        let reads = self.step(index).skip_reads();
+        let kind = match (state, reads) {
+            (PublicState::Stuck, Some(OperationKind::VerifyGone)) => OperationKind::VerifyGone,
+            (
+                PublicState::Running | PublicState::AwaitingApproval | PublicState::Paused,
+                Some(OperationKind::Observe),
+            ) => OperationKind::Observe,
+            (
+                PublicState::Stuck
+                | PublicState::Running
+                | PublicState::AwaitingApproval
+                | PublicState::Paused,
+                _,
+            ) => {
+                let message = match self.step(index).spec.kind {
+                    crate::StepKind::Action => format!(
+                        "step {name} neither waits to be retried, nor is held or stuck: there is nothing to skip"
+                    ),
+                    _ => format!("step {name} is no action: what it asks for must hold"),
+                };
+                return refuse(Reason::StepNotSkippable, message);
             }
             _ => {
                 return refuse(
-                    "NOT_IN_THIS_STATE",
+                    Reason::WrongState,
                     format!(
                         "no step of workflow {} can be skipped while it is {}",
                         self.state.id,
@@ -158,12 +163,6 @@ impl Draft<'_> {
                 );
             }
         };
-        if kind == OperationKind::Observe && step.spec.kind != crate::StepKind::Action {
-            return refuse(
-                "STEP_NOT_SKIPPABLE",
-                format!("step {name} is a check: what it asks for must hold"),
-            );
-        }
         self.emit(Event::SkipAsked { step: name.clone(), by: by.clone() });
         self.operate(index, kind);
         Ok(())
@@ -208,7 +207,7 @@ impl Draft<'_> {
             return Ok(());
         }
         refuse(
-            "GATE_NOT_OPEN",
+            Reason::GateNotOpen,
             format!(
                 "step {name} of workflow {} is no open gate while it is {}",
                 self.state.id,
@@ -222,7 +221,7 @@ impl Draft<'_> {
             let known: Vec<&str> =
                 self.state.steps.iter().map(|step| step.spec.name.as_str()).collect();
             Rejection {
-                reason: "UNKNOWN_STEP",
+                reason: Reason::UnknownStep,
                 message: format!(
                     "workflow {} has no step {name}; it has {}",
                     self.state.id,
@@ -234,6 +233,19 @@ impl Draft<'_> {
 }
 
 impl Step {
+    /// The reading that decides on a skip of this step; none where there is nothing to skip.
+    pub(crate) fn skip_reads(&self) -> Option<OperationKind> {
+        let waits = matches!(
+            self.phase,
+            Phase::RetryWait { stage, .. } | Phase::Held { stage, .. } if stage != Stage::Resolve
+        );
+        if self.is_stuck() {
+            (!self.in_doubt()).then_some(OperationKind::VerifyGone)
+        } else {
+            (waits && self.spec.kind == crate::StepKind::Action).then_some(OperationKind::Observe)
+        }
+    }
+
     pub(crate) fn is_failed(&self) -> bool {
         matches!(self.phase, Phase::Failed { .. })
     }

@@ -1,12 +1,9 @@
-//! What is shown of a state: the public state, why it waits, what failed, what is left, and when it is due next. Derived, never stored.
+//! What is shown of a state: the public state, what failed, what is left, and when it is due next. Derived, never stored.
 
-use crate::event::{Object, Origin, Undone};
+use crate::event::{End, Object, Origin, Undone};
 use crate::failure::Failure;
 use crate::ids::{StepName, Time};
-use crate::state::{
-    Direction, Left, Phase, PublicState, Stage, Step, UndoPhase, WaitingFor, Workflow,
-};
-use crate::{StepKind, event::End};
+use crate::state::{Direction, Left, Phase, PublicState, Stage, Step, UndoPhase, Workflow};
 
 impl PublicState {
     /// `RUNNING`, …
@@ -271,10 +268,15 @@ impl Workflow {
         first.or_else(stuck).and_then(|step| Some((&step.spec.name, step.failure()?)))
     }
 
-    /// What is left in the world, or possibly left, because an undo did not remove it.
+    /// What is left in the world, or possibly left: going back, what no undo has removed (yet); going forward, while it rests
+    /// or after it was abandoned, what it has made so far.
     #[must_use]
     pub fn left(&self) -> Vec<Left> {
-        if self.direction == Direction::Forward && self.end != Some(End::Abandoned) {
+        let rests = matches!(
+            self.public_state(),
+            PublicState::Paused | PublicState::AwaitingApproval | PublicState::Abandoned
+        );
+        if self.direction == Direction::Forward && !rests {
             return Vec::new();
         }
         let mut left = Vec::new();
@@ -313,143 +315,5 @@ impl Workflow {
             }
         }
         left
-    }
-
-    /// Why it does not move; none where it does, or has ended.
-    #[must_use]
-    pub fn waiting(&self) -> Option<WaitingFor> {
-        match self.public_state() {
-            PublicState::Paused => self.waiting_paused(),
-            PublicState::Queued => {
-                let (key, behind) = self.queued_behind.as_ref()?;
-                let next = vec![format!("get {behind}"), format!("cancel {}", self.id)];
-                let on = format!("{key}, held by {behind}");
-                Some(self.wait_for("QUEUED_BEHIND", (self.started_at, None), on, next))
-            }
-            PublicState::Stuck => {
-                let step = self.steps.iter().find(|step| step.is_stuck())?;
-                let mut next = self.commands(&["retry"]);
-                next.push(format!("skip {} '{}' --reason REASON", self.id, step.spec.name));
-                next.push(format!("abandon {} --reason REASON", self.id));
-                let since = step.undo_failing_since.unwrap_or(self.updated_at);
-                Some(self.wait_for("OPERATOR", (since, Some(step)), step.why(), next))
-            }
-            PublicState::AwaitingApproval => {
-                let step =
-                    self.steps.iter().find(|step| matches!(step.phase, Phase::GateOpen { .. }))?;
-                let name = &step.spec.name;
-                let next = vec![
-                    format!("approve {} {name}", self.id),
-                    format!("deny {} {name} --reason REASON", self.id),
-                ];
-                let since = step.started_at.unwrap_or(self.updated_at);
-                Some(self.wait_for("APPROVAL", (since, Some(step)), name.to_string(), next))
-            }
-            PublicState::Running | PublicState::Compensating => self.waiting_step(),
-            PublicState::Quarantined
-            | PublicState::Succeeded
-            | PublicState::Rejected
-            | PublicState::Compensated
-            | PublicState::Cancelled
-            | PublicState::Abandoned => None,
-        }
-    }
-
-    fn waiting_paused(&self) -> Option<WaitingFor> {
-        if let Some((by, since)) = &self.paused {
-            let on = format!("paused by {}", by.principal);
-            return Some(self.wait_for(
-                "OPERATOR",
-                (*since, None),
-                on,
-                self.commands(&["resume", "cancel"]),
-            ));
-        }
-        if let Some(parked) = &self.parked {
-            let next = self.commands(&["resume", "abandon"]);
-            return Some(self.wait_for(
-                &parked.reason,
-                (parked.since, None),
-                parked.message.clone(),
-                next,
-            ));
-        }
-        let step = self.steps.iter().find(|step| matches!(step.phase, Phase::Held { .. }))?;
-        Some(self.wait_for(
-            "HELD",
-            (self.updated_at, Some(step)),
-            step.why(),
-            self.commands(&["retry", "cancel"]),
-        ))
-    }
-
-    fn commands(&self, verbs: &[&str]) -> Vec<String> {
-        verbs.iter().map(|verb| format!("{verb} {}", self.id)).collect()
-    }
-
-    fn wait_for(
-        &self,
-        reason: &str,
-        (since, step): (Time, Option<&Step>),
-        on: String,
-        next_commands: Vec<String>,
-    ) -> WaitingFor {
-        WaitingFor {
-            reason: reason.to_owned(),
-            since,
-            step: step.map(|step| step.spec.name.clone()),
-            on,
-            next_commands,
-        }
-    }
-
-    /// What the steps wait for, where none of them is at work.
-    fn waiting_step(&self) -> Option<WaitingFor> {
-        let busy = |step: &Step| {
-            matches!(step.phase, Phase::Reading | Phase::Applying { .. } | Phase::Unresolved { .. })
-                || step.is_undoing()
-        };
-        if self.steps.iter().any(|step| busy(step) && step.spec.kind != StepKind::Gate) {
-            return None;
-        }
-        self.steps.iter().find_map(|step| {
-            let (reason, on) = step.waits()?;
-            Some(WaitingFor {
-                reason: reason.to_owned(),
-                since: step.failing_since.or(step.started_at).unwrap_or(self.updated_at),
-                step: Some(step.spec.name.clone()),
-                on,
-                next_commands: vec![format!("describe {}", self.id)],
-            })
-        })
-    }
-}
-
-impl Step {
-    fn why(&self) -> String {
-        self.failure().map(|failure| failure.message.clone()).unwrap_or_default()
-    }
-
-    fn waits(&self) -> Option<(&'static str, String)> {
-        match (&self.undo, &self.phase) {
-            (UndoPhase::Blocked { key, behind }, _) => {
-                Some(("LOCK", format!("{key}, held by {behind}")))
-            }
-            (UndoPhase::Waiting { message, .. }, _) => Some(("TIMER", message.clone())),
-            (UndoPhase::RetryWait { failure, .. }, _) => {
-                Some(("RETRYING", failure.message.clone()))
-            }
-            (UndoPhase::Idle, Phase::Blocked { key, behind, .. }) => {
-                Some(("LOCK", format!("{key}, held by {behind}")))
-            }
-            (UndoPhase::Idle, Phase::RetryWait { failure, .. }) => {
-                Some(("RETRYING", failure.message.clone()))
-            }
-            (
-                UndoPhase::Idle,
-                Phase::Waiting { message, .. } | Phase::Confirming { message, .. },
-            ) => Some(("TIMER", message.clone())),
-            _ => None,
-        }
     }
 }

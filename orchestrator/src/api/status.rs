@@ -54,8 +54,8 @@ pub enum Error {
     RequestExpired,
     /// The state does not allow it.
     Refused {
-        /// UPPER_SNAKE.
-        reason: String,
+        /// One of `causeway_proto::reasons`.
+        reason: &'static str,
         /// What it is about: `workflows/w1`.
         subject: String,
         /// What, in which state, why, and what to do instead.
@@ -152,14 +152,14 @@ impl Error {
                 Self::NotFound(Resource::HybridCluster(names::hybrid_cluster(&name)))
             }
             runtime::Error::NotFound { .. } => Self::Refused {
-                reason: reasons::DEFINITION_UNKNOWN.to_owned(),
+                reason: reasons::DEFINITION_UNKNOWN,
                 subject: name(),
                 message,
                 state: None,
             },
             runtime::Error::Invalid(violations) => Self::invalid(&violations),
             runtime::Error::Rejected { rejection, state } => Self::Refused {
-                reason: rejection.reason.to_owned(),
+                reason: rejection.reason.as_str(),
                 subject: name(),
                 message: rejection.message,
                 state: state.map(PublicState::as_str),
@@ -170,13 +170,13 @@ impl Error {
                 Self::Exists(Resource::Workflow(names::workflow(&name)))
             }
             runtime::Error::ClusterExists { cluster } => Self::Refused {
-                reason: reasons::CLUSTER_EXISTS.to_owned(),
+                reason: reasons::CLUSTER_EXISTS,
                 subject: names::hybrid_cluster(&cluster),
                 message,
                 state: None,
             },
             runtime::Error::NameTaken { name, .. } => Self::Refused {
-                reason: reasons::CLUSTER_EXISTS.to_owned(),
+                reason: reasons::CLUSTER_EXISTS,
                 subject: names::hybrid_cluster(&name),
                 message,
                 state: None,
@@ -313,13 +313,13 @@ fn bad_request(reason: &str, mut violations: Vec<Violation>) -> Status {
 }
 
 fn refused(
-    reason: String,
+    reason: &'static str,
     subject: String,
     message: String,
     state: Option<&'static str>,
 ) -> Status {
     let metadata: Vec<_> = state.iter().map(|state| ("state", *state)).collect();
-    let mut details = with_metadata(&reason, &metadata);
+    let mut details = with_metadata(reason, &metadata);
     details.set_precondition_failure(vec![PreconditionViolation::new(reason, subject, &message)]);
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
@@ -345,9 +345,15 @@ fn info(reason: &str) -> ErrorDetails {
 }
 
 fn with_metadata(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
+    debug_assert!(known(reason), "{reason} does not stand in causeway_proto::reasons");
     let metadata: std::collections::HashMap<_, _> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}
+
+/// Whether a reason is part of the contract.
+fn known(reason: &str) -> bool {
+    reasons::ALL.iter().any(|(known, _)| *known == reason)
 }
 
 #[cfg(test)]
@@ -366,7 +372,7 @@ mod tests {
     fn every_error_has_its_code_and_reason() {
         let workflow = || Resource::Workflow("workflows/w1".into());
         let refused = Error::Refused {
-            reason: "PAST_PIVOT".into(),
+            reason: reasons::PAST_PIVOT,
             subject: "workflows/w1".into(),
             message: "no".into(),
             state: Some("RUNNING"),
@@ -421,6 +427,16 @@ mod tests {
         for (error, code, reason) in cases {
             let (found, found_reason, _) = status(error);
             assert_eq!((found, found_reason.as_str()), (code, reason));
+        }
+    }
+
+    #[test]
+    fn every_rule_of_the_engine_is_a_reason_of_the_contract() {
+        for reason in causeway_engine::Reason::ALL {
+            assert!(known(reason.as_str()), "{reason:?}");
+        }
+        for (reason, meaning) in reasons::ALL {
+            assert!(meaning.ends_with('.') && !meaning.contains("///"), "{reason}: {meaning}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What people ask of a workflow: the form of the request is checked here, the engine decides. It starts and follows nothing.
 
-use causeway_engine::{StepName, Verb, Workflow, WorkflowId, state::Phase};
+use causeway_engine::{Reason, StepName, Verb, Workflow, WorkflowId, state::Phase};
 use causeway_proto::{json::Violation, names, v1 as pb};
 use tonic::Request;
 
@@ -11,9 +11,6 @@ use super::{
     workflows::{Workflows, workflow_id},
 };
 use crate::{auth::Principal, config::Role, runtime};
-
-/// The engine's word for a step that the workflow does not have.
-const UNKNOWN_STEP: &str = "UNKNOWN_STEP";
 
 /// What every verb says.
 struct Asked<'r> {
@@ -140,7 +137,7 @@ impl Workflows {
             return Ok(self.shown(&state).await);
         }
         match error {
-            runtime::Error::Rejected { rejection, .. } if rejection.reason == UNKNOWN_STEP => {
+            runtime::Error::Rejected { rejection, .. } if rejection.reason == Reason::UnknownStep => {
                 let step = decision.step.to_owned();
                 Err(Error::NotFound(Resource::Step(names::workflow(id.as_str()), step)))
             }

@@ -235,7 +235,7 @@ fn hold_keeps_a_failed_step_until_a_retry() {
     sim.observe("a", Verdict::Change);
     sim.fail("a", OperationKind::Apply, FailureClass::Permanent);
     assert_eq!(sim.public(), PublicState::Paused);
-    assert_eq!(sim.ask(Verb::Resume).unwrap_err().reason, "USE_RETRY");
+    assert_eq!(sim.ask(Verb::Resume).unwrap_err().reason.as_str(), "USE_RETRY");
     sim.ask(Verb::Retry).unwrap();
     sim.answer(
         "a",

@@ -55,7 +55,7 @@ fn cell(mut sim: Sim, verb: Verb) -> Result<PublicState, &'static str> {
     // No cell of the table may depend on who holds the lock now.
     match sim.ask(verb) {
         Ok(_) => Ok(sim.public()),
-        Err(rejection) => Err(rejection.reason),
+        Err(rejection) => Err(rejection.reason.as_str()),
     }
 }
 
@@ -161,12 +161,12 @@ fn retry() {
 #[test]
 fn skip() {
     let skip = || Verb::Skip { step: "a".into() };
-    assert_eq!(cell(queued(), skip()), Err("NOT_IN_THIS_STATE"));
+    assert_eq!(cell(queued(), skip()), Err("WRONG_STATE"));
     assert_eq!(cell(running(), skip()), Err("STEP_NOT_SKIPPABLE"));
-    assert_eq!(cell(compensating(), skip()), Err("NOT_IN_THIS_STATE"));
+    assert_eq!(cell(compensating(), skip()), Err("WRONG_STATE"));
     assert_eq!(cell(stuck(), skip()), Ok(PublicState::Stuck));
     assert_eq!(cell(ended(), skip()), Err("WORKFLOW_ENDED"));
-    assert_eq!(cell(stuck(), Verb::Skip { step: "nosuch".into() }), Err("UNKNOWN_STEP"));
+    assert_eq!(cell(stuck(), Verb::Skip { step: "nosuch".into() }), Err("STEP_NOT_FOUND"));
 }
 
 #[test]
@@ -217,4 +217,60 @@ fn a_parked_workflow_goes_on_when_it_is_resumed() {
     assert_eq!(sim.state.waiting().unwrap().reason, "CONNECTION_MOVED");
     sim.ask(Verb::Resume).unwrap();
     assert_eq!(sim.public(), PublicState::Running);
+}
+
+#[test]
+fn what_waits_names_the_commands_that_move_it_on() {
+    let next = |sim: &Sim| {
+        let waiting = sim.state.waiting().unwrap();
+        (waiting.reason, waiting.next_commands.join("; "))
+    };
+    let of = |reason: &str, commands: &str| (reason.to_owned(), commands.to_owned());
+    assert_eq!(next(&queued()), of("QUEUED_BEHIND", "describe w0; cancel w1"));
+    assert_eq!(next(&awaiting()), of("APPROVAL", "approve w1 g; deny w1 g --reason WHY"));
+    assert_eq!(next(&paused()), of("OPERATOR", "resume w1; cancel w1"));
+    let retry = "retry w1; skip w1 a --reason WHY; abandon w1 --reason WHY";
+    assert_eq!(next(&stuck()), of("UNDO_FAILED", retry));
+    let mut sim = compensating();
+    sim.ask(Verb::Pause).unwrap();
+    assert_eq!(next(&sim), of("OPERATOR", "resume w1; abandon w1 --reason WHY"));
+    let options = RunOptions { on_failure: OnFailure::Hold, ..RunOptions::default() };
+    let mut sim = Sim::start_with(vec![action("a[b]", &[])], options);
+    sim.observe("a[b]", Verdict::Change);
+    sim.fail("a[b]", OperationKind::Apply, FailureClass::Permanent);
+    assert_eq!(next(&sim), of("HELD", "retry w1; skip w1 'a[b]' --reason WHY; cancel w1"));
+    assert_eq!(sim.state.left().len(), 1, "what it may have made so far");
+}
+
+#[test]
+fn a_held_check_can_not_be_skipped_and_past_a_pivot_nothing_is_cancelled() {
+    let mut sim =
+        Sim::start(vec![with(action("a", &[]), |spec| spec.pivot = true), check("b", &["a"])]);
+    sim.carry_out("a");
+    sim.fail("b", OperationKind::Check, FailureClass::Permanent);
+    let next = sim.state.waiting().unwrap().next_commands;
+    assert_eq!(next, ["retry w1", "abandon w1 --reason WHY"]);
+    assert_eq!(cell(sim, Verb::Skip { step: "b".into() }), Err("STEP_NOT_SKIPPABLE"));
+}
+
+#[test]
+fn a_skip_whose_reading_was_lost_in_a_crash_is_read_again() {
+    let mut sim = stuck();
+    sim.ask(Verb::Skip { step: "a".into() }).unwrap();
+    sim.crash();
+    sim.answer("a", OperationKind::VerifyGone, StepOutcome::Gone(Some(true)));
+    assert_eq!(sim.public(), PublicState::Compensated);
+    let mut sim = stuck();
+    sim.crash();
+    assert_eq!(sim.under_way(), [], "nobody asked");
+}
+
+#[test]
+fn a_skip_of_what_is_still_there_or_unreadable_ends_as_abandoned_with_it_listed() {
+    for gone in [Some(false), None] {
+        let mut sim = stuck();
+        sim.ask(Verb::Skip { step: "a".into() }).unwrap();
+        sim.answer("a", OperationKind::VerifyGone, StepOutcome::Gone(gone));
+        assert_eq!(sim.public(), PublicState::Abandoned);
+    }
 }
