@@ -335,7 +335,8 @@ impl Step {
     }
 
     fn confirm_from(&mut self, at: Time) {
-        self.confirming_since = Some(at);
+        // A change that is applied again for what its confirmation found has no more time for that.
+        self.confirming_since.get_or_insert(at);
         self.failing_since = None;
         self.phase = Phase::Confirming { until: at, message: String::new() };
     }
@@ -349,6 +350,7 @@ impl Step {
             Resolution::Partial => self.phase = Phase::Observed,
             Resolution::NoEffect => {
                 self.touched = false;
+                self.confirming_since = None;
                 self.generation += 1;
                 self.phase = Phase::Pending;
             }
@@ -400,6 +402,8 @@ impl Step {
         self.retry_now(at);
         if let Phase::Held { stage, failure } = &self.phase {
             self.phase = Phase::RetryWait { stage: *stage, until: at, failure: failure.clone() };
+            // The person has mended something: it may take its time to hold from now on.
+            self.confirming_since = None;
         }
         if let UndoPhase::Stuck { failure } = &self.undo {
             self.undo = UndoPhase::RetryWait { until: at, failure: failure.clone() };

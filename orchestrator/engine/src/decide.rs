@@ -336,9 +336,26 @@ impl Draft<'_> {
                     self.emit(Event::Confirming { step, until: *until, message: message.clone() });
                 }
             }
+            StepOutcome::Failed(failure) if failure.class == FailureClass::Stale => {
+                self.apply_again(index, failure, retry_at);
+            }
             StepOutcome::Failed(failure) => self.retry_or_fail(index, failure, retry_at),
             _ => {}
         }
+    }
+
+    /// What was applied is not, or no longer, all there: it is applied again, with the same token and before-image, within the time
+    /// that it has to come to hold.
+    fn apply_again(&mut self, index: usize, failure: &Failure, retry_at: Time) {
+        let since = self.step(index).confirming_since.unwrap_or(self.now);
+        if self.now.ms_since(since) >= self.step(index).spec.limits.confirm_ms {
+            let message = format!("the change did not hold in time: {}", failure.message);
+            return self.fail(index, Failure::permanent(message).with_code("CONFIRM_DEADLINE"));
+        }
+        let step = self.name(index);
+        let (resolution, output) = (Resolution::Partial, self.step(index).output.clone());
+        self.emit(Event::Resolved { step, resolution, output });
+        self.retry_or_fail(index, failure, retry_at);
     }
 
     pub(crate) fn retry_or_fail(&mut self, index: usize, failure: &Failure, retry_at: Time) {

@@ -204,7 +204,7 @@ pub enum Event {
         /// No call can land after this.
         settles_at: Time,
     },
-    /// The world was read after a lost answer.
+    /// The world was read after a lost answer, or while the change was to hold: where it is partial, it is applied again.
     Resolved {
         /// The step.
         step: StepName,

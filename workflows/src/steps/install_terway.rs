@@ -1,6 +1,9 @@
 //! `install-terway`: the add-on `terway-eniip`, in a version that fits the cluster, with Calico's CRDs guarded. It sticks
 //! where the uninstallation could take a CRD along that was there before.
 //!
+//! The installation goes on behind the answer to its call. So its confirmation waits for its end and looks what it did to
+//! Calico; where it did something, the step is applied again, and puts that back.
+//!
 //! Lost call: the API has no token, so that nothing is repeated before reading; idempotent because an add-on is installed
 //! once per cluster and by name.
 
@@ -13,12 +16,12 @@ mod uninstall;
 pub mod version;
 
 use async_trait::async_trait;
-use causeway_engine::Failure;
 use causeway_engine::event::{Object, Origin, Resolution, Undone};
+use causeway_engine::{Failure, FailureClass};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::crd_guard::Guard;
+use self::crd_guard::{Guard, Mending};
 use super::check_kubernetes::CheckKubernetesOutput;
 use super::cloud::{cloud_of, spec_of, touched};
 use crate::alibaba::Client;
@@ -89,6 +92,10 @@ impl Action for InstallTerway {
         let spec = spec_of(context)?;
         let (client, cluster) = (cloud_of(context).await?, cluster_of(context).await?);
         if let Some(begun) = begun(context, &client, &spec, &before).await? {
+            // Only what an installation has ended with can be compared; one that runs is waited for by the confirmation.
+            if is_installed(&client, &spec.cluster_id).await? {
+                mend(context, &cluster, &before.guard).await?;
+            }
             return Ok(begun);
         }
         grant::wait(context, &client, &cluster, &spec).await?;
@@ -122,10 +129,8 @@ impl Action for InstallTerway {
             }
             None => return Ok(Confirm::NotYet(format!("add-on {DAEMON_SET} does not show yet"))),
         }
-        if let Ok(before) = context.before_image::<Before>()
-            && let Some(waiting) = guard_calico(context, &cluster, &before.guard).await?
-        {
-            return Ok(Confirm::NotYet(waiting));
+        if let Ok(before) = context.before_image::<Before>() {
+            require_unharmed(context, &cluster, &before.guard).await?;
         }
         look_at_daemon_set(&cluster, value(&output)).await
     }
@@ -133,11 +138,13 @@ impl Action for InstallTerway {
     async fn resolve(&self, context: &Context) -> Result<(Resolution, Value), Failure> {
         let before: Before = context.before_image()?;
         let spec = spec_of(context)?;
-        let client = cloud_of(context).await?;
-        Ok(match begun(context, &client, &spec, &before).await? {
-            Some(output) => (Resolution::Done, output),
-            None => (Resolution::NoEffect, Value::Null),
-        })
+        let (client, cluster) = (cloud_of(context).await?, cluster_of(context).await?);
+        let Some(output) = begun(context, &client, &spec, &before).await? else {
+            return Ok((Resolution::NoEffect, Value::Null));
+        };
+        let harmed = is_installed(&client, &spec.cluster_id).await?
+            && !damage(context, &cluster, &before.guard).await?.is_empty();
+        Ok((if harmed { Resolution::Partial } else { Resolution::Done }, output))
     }
 
     async fn revert(&self, context: &Context) -> Result<Revert, Failure> {
@@ -165,8 +172,12 @@ impl Action for InstallTerway {
                 "DaemonSet {NAMESPACE}/{DAEMON_SET} is still there"
             )));
         }
-        if let Some(waiting) = guard_calico(context, &cluster, &before.guard).await? {
-            return Ok(Revert::NotYet(waiting));
+        let mended = mend(context, &cluster, &before.guard).await?;
+        if !mended.is_empty() {
+            return Ok(Revert::NotYet(format!(
+                "put back what the add-on overwrote: {}",
+                mended.join(", ")
+            )));
         }
         if !touched_before(context) {
             return Ok(Revert::Done(Undone::NothingThere));
@@ -214,13 +225,19 @@ async fn running_task(
     Ok(tasks.into_iter().find(|task| task.task_type == kind && task.outcome().is_none()))
 }
 
-/// Puts back what the installation did to Calico's CRDs and objects. `Some`: what it has just done, so that it looks
-/// again. A CRD is on record as damaged before it is mended, as its objects must be looked at after a crash, too.
-async fn guard_calico(
+/// Whether the add-on is there, with nothing of its installation still to come.
+async fn is_installed(client: &Client, cluster_id: &str) -> Result<bool, Failure> {
+    let instance = cs::get_addon_instance(client, cluster_id, DAEMON_SET).await?;
+    Ok(instance.is_some_and(|instance| instance.state == "active"))
+}
+
+/// What the installation did to Calico's CRDs and objects. A CRD is on record as damaged before it is mended, as its objects
+/// must be looked at after a crash, too.
+async fn damage(
     context: &Context,
     cluster: &Cluster,
     guard: &Guard,
-) -> Result<Option<String>, Failure> {
+) -> Result<Vec<Mending>, Failure> {
     let mut damaged: Vec<String> = crd_effects(context).collect();
     for name in guard.touched(cluster).await? {
         if !damaged.contains(&name) {
@@ -228,9 +245,36 @@ async fn guard_calico(
             damaged.push(name);
         }
     }
-    let repaired = guard.repair(cluster, &damaged).await?;
-    Ok((!repaired.is_empty())
-        .then(|| format!("put back what the add-on overwrote: {}", repaired.join(", "))))
+    guard.damage(cluster, &damaged).await
+}
+
+/// Puts back what the installation did to Calico, as far as one look shows it, and says what that was.
+async fn mend(context: &Context, cluster: &Cluster, guard: &Guard) -> Result<Vec<String>, Failure> {
+    let mut mended = Vec::new();
+    for mending in damage(context, cluster, guard).await? {
+        context.still_time()?;
+        mending.carry_out(cluster).await?;
+        mended.push(mending.what);
+    }
+    Ok(mended)
+}
+
+/// Refuses an installation that did something to Calico: applied again, the step puts it back.
+async fn require_unharmed(
+    context: &Context,
+    cluster: &Cluster,
+    guard: &Guard,
+) -> Result<(), Failure> {
+    let found = damage(context, cluster, guard).await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<&str> = found.iter().map(|mending| mending.what.as_str()).collect();
+    let message = format!(
+        "the installation of add-on {DAEMON_SET} overwrote what Calico needs, which is put back now: {}",
+        list.join(", ")
+    );
+    Err(Failure::new(FailureClass::Stale, message).with_code("CALICO_OVERWRITTEN"))
 }
 
 fn crd_effects(context: &Context) -> impl Iterator<Item = String> {

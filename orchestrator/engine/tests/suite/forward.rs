@@ -133,6 +133,61 @@ fn a_call_that_is_idempotent_by_name_is_repeated_at_once_with_the_same_token() {
 }
 
 #[test]
+fn what_its_confirmation_finds_amiss_is_applied_again_and_not_for_ever() {
+    let mut sim = Sim::start(vec![action("a", &[])]);
+    sim.observe("a", Verdict::Change);
+    let applied = || StepOutcome::Applied { output: json!({ "made": 1 }), confirmed: None };
+    sim.answer("a", OperationKind::Apply, applied());
+    let events = sim.fail("a", OperationKind::Confirm, FailureClass::Stale);
+    assert_eq!(kinds(&events), ["resolved", "retry_wait"]);
+    assert!(!sim.state.steps[0].in_doubt(), "nothing was called");
+    assert_eq!(kinds(&sim.pass_time(100)), ["applying"]);
+    assert_eq!(sim.under_way(), [("a".to_owned(), OperationKind::Apply)]);
+    assert_eq!(sim.state.steps[0].generation, 0, "the token stays");
+    assert_eq!(sim.state.steps[0].before, json!({ "was": "a" }), "the before-image stays");
+    // Whatever is applied how often: the time that it has to come to hold began with the first.
+    sim.now = sim.now.plus_ms(LIMITS.confirm_ms - 200);
+    sim.answer("a", OperationKind::Apply, applied());
+    sim.now = sim.now.plus_ms(100);
+    sim.fail("a", OperationKind::Confirm, FailureClass::Stale);
+    assert!(
+        matches!(&sim.state.steps[0].phase, Phase::Failed { failure } if failure.code.as_deref() == Some("CONFIRM_DEADLINE"))
+    );
+    sim.revert("a");
+    assert_eq!(sim.public(), PublicState::Compensated);
+}
+
+#[test]
+fn a_turn_between_a_confirmation_and_the_next_attempt_undoes_the_step() {
+    let mut sim = Sim::start(vec![action("a", &[])]);
+    sim.observe("a", Verdict::Change);
+    let applied = StepOutcome::Applied { output: json!({}), confirmed: None };
+    sim.answer("a", OperationKind::Apply, applied);
+    sim.fail("a", OperationKind::Confirm, FailureClass::Stale);
+    sim.ask(Verb::Cancel).unwrap();
+    assert_eq!(sim.under_way(), [("a".to_owned(), OperationKind::Revert)]);
+}
+
+#[test]
+fn a_change_that_is_held_for_not_holding_has_all_its_time_again_when_a_person_asks() {
+    let options = RunOptions { on_failure: OnFailure::Hold, ..RunOptions::default() };
+    let mut sim = Sim::start_with(vec![action("a", &[])], options);
+    sim.observe("a", Verdict::Change);
+    let applied = StepOutcome::Applied { output: json!({}), confirmed: None };
+    sim.answer("a", OperationKind::Apply, applied);
+    let not_yet = |sim: &Sim| StepOutcome::NotYet {
+        until: sim.now.plus_ms(50),
+        message: format!("look at {:?}", sim.now),
+    };
+    sim.now = sim.now.plus_ms(LIMITS.confirm_ms);
+    sim.answer("a", OperationKind::Confirm, not_yet(&sim));
+    assert!(matches!(sim.state.steps[0].phase, Phase::Held { .. }));
+    sim.ask(Verb::Retry).unwrap();
+    sim.answer("a", OperationKind::Confirm, not_yet(&sim));
+    assert!(matches!(sim.state.steps[0].phase, Phase::Confirming { .. }), "one look is not all");
+}
+
+#[test]
 fn a_stale_first_attempt_observes_anew() {
     let mut sim = Sim::start(vec![action("a", &[])]);
     sim.observe("a", Verdict::Change);

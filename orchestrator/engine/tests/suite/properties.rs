@@ -50,7 +50,7 @@ fn outcome(operation: &Operation, drawn: u32, sim: &Sim) -> StepOutcome {
         (_, 15) => fail(FailureClass::Permanent),
         (_, 14) => fail(FailureClass::Retryable),
         (OperationKind::Apply | OperationKind::Revert, 13) => fail(FailureClass::Unknown),
-        (OperationKind::Apply, 12) => fail(FailureClass::Stale),
+        (OperationKind::Apply | OperationKind::Confirm, 12) => fail(FailureClass::Stale),
         (OperationKind::Check | OperationKind::Confirm | OperationKind::Revert, 11) => not_yet(),
         (OperationKind::Revert, 10) => {
             StepOutcome::Reverted(Undone::Kept { reason: "in_use".into(), in_use: true })

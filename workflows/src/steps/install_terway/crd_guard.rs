@@ -90,83 +90,60 @@ impl Guard {
         Ok(self.crds.iter().filter(changed).map(|(name, _)| name.clone()).collect())
     }
 
-    /// Puts back what is missing, and says what it was: CRDs first; objects in a later look, when the API server knows
-    /// the CRDs again. `damaged` are the CRDs that were ever found touched.
-    pub(super) async fn repair(
+    /// What is missing, and what would put it back: CRDs first; objects in a later look, when the API server knows the CRDs
+    /// again. `damaged` are the CRDs that were ever found touched. Changes nothing.
+    pub(super) async fn damage(
         &self,
         cluster: &Cluster,
         damaged: &[String],
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<Mending>, Failure> {
         if damaged.is_empty() {
             return Ok(Vec::new());
         }
         let present = by_name(cluster.list(&Resource::CRDS, None, "").await?);
-        let mut repaired = Vec::new();
-        for (name, image) in
-            self.crds.iter().filter(|(name, image)| !image.spec.is_null() && damaged.contains(name))
+        let ours =
+            |(name, image): &(&String, &CrdImage)| !image.spec.is_null() && damaged.contains(name);
+        let crds: Vec<Mending> = self
+            .crds
+            .iter()
+            .filter(ours)
+            .filter_map(|(name, image)| image.mending(name, present.get(name)))
+            .collect();
+        if !crds.is_empty() {
+            return Ok(crds);
+        }
+        let mut objects = Vec::new();
+        for image in self
+            .objects
+            .values()
+            .filter(|image| damaged.contains(&format!("{}.{CALICO}", image.plural)))
         {
-            if restore_crd(cluster, name, image, present.get(name)).await? {
-                repaired.push(format!("CRD {name}"));
-            }
+            let current = cluster.get(&image.reference()).await?;
+            objects.extend(image.mending(current));
         }
-        if repaired.is_empty() {
-            for image in self
-                .objects
-                .values()
-                .filter(|image| damaged.contains(&format!("{}.{CALICO}", image.plural)))
-            {
-                if restore_object(cluster, image).await? {
-                    repaired.push(format!("{} {}", image.plural, image.name));
-                }
-            }
-        }
-        Ok(repaired)
+        Ok(objects)
     }
 }
 
-async fn restore_crd(
-    cluster: &Cluster,
-    name: &str,
-    image: &CrdImage,
-    present: Option<&Value>,
-) -> Result<bool, Failure> {
-    let at = Resource::CRDS.named(name);
-    let Some(current) = present else {
-        let metadata = serde_json::json!({"name": name, "labels": image.marks["labels"], "annotations": image.marks["annotations"]});
-        let crd = serde_json::json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata,
-            "spec": image.spec});
-        cluster.create(&at, &crd).await?;
-        return Ok(true);
-    };
-    if current["spec"] == image.spec {
-        return Ok(false);
-    }
-    let mut wanted = current.clone();
-    wanted["spec"] = image.spec.clone();
-    cluster.edit(&at, current, &wanted).await?;
-    Ok(true)
+/// One write that puts something back.
+pub(super) struct Mending {
+    /// What it is, for people.
+    pub(super) what: String,
+    at: ObjectRef,
+    /// As it is now; none: it is gone.
+    current: Option<Value>,
+    wanted: Value,
 }
 
-async fn restore_object(cluster: &Cluster, image: &ObjectImage) -> Result<bool, Failure> {
-    let at = image.reference();
-    let Some(current) = cluster.get(&at).await? else {
-        let mut object = image.content.clone();
-        object["apiVersion"] = at.resource.api_version().into();
-        object["kind"] = image.kind.clone().into();
-        object["metadata"]["name"] = image.name.clone().into();
-        if let Some(namespace) = &image.namespace {
-            object["metadata"]["namespace"] = namespace.clone().into();
-        }
-        cluster.create(&at, &object).await?;
-        return Ok(true);
-    };
-    let mut wanted = current.clone();
-    fill_missing(&mut wanted, &image.content);
-    if wanted == current {
-        return Ok(false);
+impl Mending {
+    /// Makes the write, which fails where somebody else was quicker.
+    pub(super) async fn carry_out(&self, cluster: &Cluster) -> Result<(), Failure> {
+        match &self.current {
+            Some(current) => cluster.edit(&self.at, current, &self.wanted).await?,
+            None => cluster.create(&self.at, &self.wanted).await?,
+        };
+        Ok(())
     }
-    cluster.edit(&at, &current, &wanted).await?;
-    Ok(true)
 }
 
 /// Adds the fields of `image` that `current` lacks; what is there stays as it is.
@@ -190,6 +167,28 @@ impl CrdImage {
             spec: if is_calicos { crd["spec"].clone() } else { Value::Null },
             marks: marks(crd),
         }
+    }
+
+    /// What puts the CRD back; none: it is as it was.
+    fn mending(&self, name: &str, present: Option<&Value>) -> Option<Mending> {
+        let wanted = match present {
+            Some(current) if current["spec"] == self.spec => return None,
+            Some(current) => {
+                let mut wanted = current.clone();
+                wanted["spec"] = self.spec.clone();
+                wanted
+            }
+            None => {
+                let metadata = serde_json::json!({
+                    "name": name, "labels": self.marks["labels"], "annotations": self.marks["annotations"],
+                });
+                serde_json::json!({
+                    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": self.spec,
+                })
+            }
+        };
+        let (what, at) = (format!("CRD {name}"), Resource::CRDS.named(name));
+        Some(Mending { what, at, current: present.cloned(), wanted })
     }
 
     fn is_touched(&self, crd: &Value) -> bool {
@@ -226,6 +225,32 @@ impl ObjectImage {
 
     fn key(&self) -> String {
         format!("{}/{}/{}", self.plural, self.namespace.as_deref().unwrap_or_default(), self.name)
+    }
+
+    /// What puts the fields back that the object lacks now, or the object; none: nothing is missing.
+    fn mending(&self, current: Option<Value>) -> Option<Mending> {
+        let at = self.reference();
+        let wanted = match &current {
+            Some(current) => {
+                let mut wanted = current.clone();
+                fill_missing(&mut wanted, &self.content);
+                if wanted == *current {
+                    return None;
+                }
+                wanted
+            }
+            None => {
+                let mut object = self.content.clone();
+                object["apiVersion"] = at.resource.api_version().into();
+                object["kind"] = self.kind.clone().into();
+                object["metadata"]["name"] = self.name.clone().into();
+                if let Some(namespace) = &self.namespace {
+                    object["metadata"]["namespace"] = namespace.clone().into();
+                }
+                object
+            }
+        };
+        Some(Mending { what: format!("{} {}", self.plural, self.name), at, current, wanted })
     }
 
     fn reference(&self) -> ObjectRef {
@@ -317,6 +342,16 @@ mod tests {
         kube
     }
 
+    /// Looks once, puts back what is missing, and says what it was.
+    async fn repair(guard: &Guard, cluster: &Cluster, damaged: &[String]) -> Vec<String> {
+        let mut repaired = Vec::new();
+        for mending in guard.damage(cluster, damaged).await.unwrap() {
+            mending.carry_out(cluster).await.unwrap();
+            repaired.push(mending.what);
+        }
+        repaired
+    }
+
     #[tokio::test]
     async fn a_stubbed_crd_is_put_back_before_the_fields_it_dropped() {
         let kube = with_calico();
@@ -331,22 +366,19 @@ mod tests {
         });
         let damaged = guard.touched(&cluster).await.unwrap();
         assert_eq!(damaged, ["ippools.crd.projectcalico.org"]);
-        assert_eq!(
-            guard.repair(&cluster, &damaged).await.unwrap(),
-            ["CRD ippools.crd.projectcalico.org"]
-        );
+        assert_eq!(repair(&guard, &cluster, &damaged).await, ["CRD ippools.crd.projectcalico.org"]);
         assert_eq!(
             kube.dump()["/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ippools.crd.projectcalico.org"],
             before["/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ippools.crd.projectcalico.org"]
         );
-        assert_eq!(guard.repair(&cluster, &damaged).await.unwrap(), ["ippools default"]);
+        assert_eq!(repair(&guard, &cluster, &damaged).await, ["ippools default"]);
         let pool = kube.object(&Resource::IP_POOLS.named("default")).unwrap();
         assert_eq!(
             pool["spec"],
             json!({"cidr": "10.101.0.0/16", "natOutgoing": true}),
             "what was changed, not dropped, stays"
         );
-        assert!(guard.repair(&cluster, &damaged).await.unwrap().is_empty());
+        assert!(repair(&guard, &cluster, &damaged).await.is_empty());
     }
 
     #[tokio::test]
@@ -354,7 +386,7 @@ mod tests {
         let kube = with_calico();
         let guard = Guard::take(&kube.cluster("c1")).await.unwrap();
         assert_eq!(guard.touched(&kube.cluster("c1")).await.unwrap(), [""; 0]);
-        assert_eq!(guard.repair(&kube.cluster("c1"), &[]).await.unwrap(), [""; 0]);
+        assert_eq!(repair(&guard, &kube.cluster("c1"), &[]).await, [""; 0]);
         assert!(kube.writes().is_empty());
     }
 

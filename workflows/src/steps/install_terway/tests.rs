@@ -189,15 +189,25 @@ impl Stage {
         self.plane.lock().unwrap().finish();
     }
 
-    /// Confirms until it holds, as the daemon would, which takes what is seen on record in between.
-    async fn hold(&mut self) -> Result<usize, Failure> {
-        for looks in 1..20 {
-            match self.bench.confirm(&InstallTerway).await? {
-                Confirm::Holds(output) => {
+    /// Confirms until it holds, as the daemon would, which takes what is seen on record in between and applies again what is
+    /// found amiss. Answers what that was.
+    async fn hold(&mut self) -> Result<Vec<String>, Failure> {
+        let mut amiss = Vec::new();
+        for _ in 0..20 {
+            let writes = self.bench.kube.writes().len();
+            let confirmed = self.bench.confirm(&InstallTerway).await;
+            assert_eq!(self.bench.kube.writes().len(), writes, "a confirmation only reads");
+            match confirmed {
+                Ok(Confirm::Holds(output)) => {
                     self.bench.context_mut().output = output;
-                    return Ok(looks);
+                    return Ok(amiss);
                 }
-                Confirm::NotYet(_) => {}
+                Ok(Confirm::NotYet(_)) => {}
+                Err(failure) if failure.class == FailureClass::Stale => {
+                    amiss.push(failure.message);
+                    self.bench.apply(&InstallTerway).await?;
+                }
+                Err(failure) => return Err(failure),
             }
         }
         panic!("it does not come to hold");
@@ -211,9 +221,16 @@ async fn an_installation_mends_calico_and_goes_without_a_trace() {
     assert_eq!(stage.bench.observe(&InstallTerway).await.unwrap(), Verdict::Change);
     stage.bench.apply(&InstallTerway).await.unwrap();
     assert!(matches!(stage.bench.confirm(&InstallTerway).await.unwrap(), Confirm::NotYet(_)));
+    let writes = stage.bench.kube.writes().len();
+    stage.bench.apply(&InstallTerway).await.unwrap();
+    assert_eq!(stage.bench.kube.writes().len(), writes, "what is not over yet is not compared");
     stage.finish();
-    stage.hold().await.unwrap();
+    let amiss = stage.hold().await.unwrap();
+    assert_eq!(amiss.len(), 2, "first the CRD, then the fields that went missing: {amiss:?}");
+    assert!(amiss[0].ends_with("CRD ippools.crd.projectcalico.org"), "{amiss:?}");
+    assert!(amiss[1].ends_with("ippools default"), "{amiss:?}");
     assert_eq!(stage.bench.context().output["version"], "v1.9.14", "the newest that fits 1.30");
+    assert_eq!(stage.plane.lock().unwrap().installs, 1);
     let after = stage.bench.kube.dump();
     assert!(before.iter().all(|(path, object)| after[path] == *object), "Calico is as it was");
     assert!(matches!(stage.bench.revert_once(&InstallTerway).await.unwrap(), Revert::NotYet(_)));
@@ -234,6 +251,26 @@ async fn a_lost_answer_is_resolved_by_reading_and_nothing_is_installed_twice() {
     assert_eq!((resolution, &output["task_id"]), (Resolution::Done, &json!("T-1")));
     stage.bench.apply(&InstallTerway).await.unwrap();
     assert_eq!(stage.plane.lock().unwrap().installs, 1);
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_the_repair_is_resolved_as_partial_until_all_is_put_back() {
+    let mut stage = Stage::new().await;
+    let before = stage.bench.kube.dump();
+    stage.bench.observe(&InstallTerway).await.unwrap();
+    stage.bench.apply(&InstallTerway).await.unwrap();
+    assert_eq!(stage.bench.resolve(&InstallTerway).await.unwrap(), Resolution::Done, "it runs");
+    stage.finish();
+    assert!(stage.bench.confirm(&InstallTerway).await.is_err());
+    for _ in ["the CRD", "the object"] {
+        // The daemon was killed before the repair, or between its two parts.
+        let resolved = stage.bench.resolve(&InstallTerway).await.unwrap();
+        assert_eq!(resolved, Resolution::Partial);
+        stage.bench.apply(&InstallTerway).await.unwrap();
+    }
+    assert_eq!(stage.bench.resolve(&InstallTerway).await.unwrap(), Resolution::Done);
+    let after = stage.bench.kube.dump();
+    assert!(before.iter().all(|(path, object)| after[path] == *object), "Calico is as it was");
 }
 
 #[tokio::test]
