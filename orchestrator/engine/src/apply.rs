@@ -407,11 +407,11 @@ impl Step {
         }
         if let UndoPhase::Stuck { failure } = &self.undo {
             self.undo = UndoPhase::RetryWait { until: at, failure: failure.clone() };
+            self.skip_asked = None;
         }
     }
 
     fn apply_undo(&mut self, event: &Event, at: Time) {
-            self.skip_asked = None;
         match event {
             Event::UndoBlocked { key, behind, .. } => {
                 self.undo = UndoPhase::Blocked { key: key.clone(), behind: behind.clone() }
