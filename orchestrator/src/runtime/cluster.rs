@@ -5,6 +5,10 @@ use causeway_engine::{DefinitionRef, Time, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Runtime;
+use super::error::Error;
+use crate::store::{Append, ClusterRow, ClusterWrite, PAGE_MAX};
+
 /// One object of the ledger, with what its undo needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LedgerEntry {
@@ -103,5 +107,71 @@ impl ClusterRecord {
                 .collect(),
             created_at: state.ended_at.unwrap_or(state.updated_at),
         })
+    }
+}
+
+/// The record in a row of the store.
+///
+/// # Errors
+/// [`Error::StoreFailed`] naming the cluster, where it is none.
+pub(super) fn decode(row: &ClusterRow) -> Result<ClusterRecord, Error> {
+    serde_json::from_slice(&row.body).map_err(|error| {
+        Error::StoreFailed(format!("the record of cluster {} can't be read: {error}", row.name))
+    })
+}
+
+impl Runtime {
+    /// All records, by name.
+    pub(super) async fn cluster_records(&self) -> Result<Vec<ClusterRecord>, Error> {
+        let mut records: Vec<ClusterRecord> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let rows = self.store.clusters(after.as_deref(), PAGE_MAX).await?;
+            let Some(last) = rows.last() else { return Ok(records) };
+            after = Some(last.name.clone());
+            for row in &rows {
+                records.push(decode(row)?);
+            }
+        }
+    }
+
+    /// The record of that name.
+    pub(super) async fn cluster_named(&self, name: &str) -> Result<Option<ClusterRecord>, Error> {
+        self.store.cluster(name).await?.as_ref().map(decode).transpose()
+    }
+
+    /// The record of the cluster with that id.
+    pub(super) async fn cluster_with_id(
+        &self,
+        cluster_id: &str,
+    ) -> Result<Option<ClusterRecord>, Error> {
+        let found = self.store.cluster_of(cluster_id).await?.as_ref().map(decode).transpose()?;
+        // An id may still lead to a name that another cluster has by now.
+        Ok(found.filter(|record| record.cluster_id == cluster_id))
+    }
+
+    /// Makes records that were written before there was a way to them by cluster id found by it.
+    pub(super) async fn index_clusters(&self) -> Result<(), Error> {
+        for record in self.cluster_records().await? {
+            if record.cluster_id.is_empty()
+                || self.cluster_with_id(&record.cluster_id).await?.is_some()
+            {
+                continue;
+            }
+            let head = self.store.head(&record.workflow).await?;
+            let Some(head) = head.filter(|head| !head.live) else {
+                tracing::error!(cluster = %record.name, "The workflow of a cluster's record is gone; the record is found by its name only");
+                continue;
+            };
+            let mut append = Append::new(self.fence, &record.workflow, head.records);
+            append.live = false;
+            append.clusters.push(ClusterWrite {
+                body: serde_json::to_vec(&record).expect("a record has string keys only"),
+                name: record.name,
+                cluster_id: record.cluster_id,
+            });
+            self.store.append(append).await?;
+        }
+        Ok(())
     }
 }

@@ -168,9 +168,10 @@ impl Handle {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn cluster(&self, name_or_id: &str) -> Result<ClusterRecord, Error> {
-        let mut records = self.clusters().await?.into_iter();
-        let found =
-            records.find(|record| record.name == name_or_id || record.cluster_id == name_or_id);
+        let found = match self.runtime.cluster_named(name_or_id).await? {
+            Some(record) => Some(record),
+            None => self.runtime.cluster_with_id(name_or_id).await?,
+        };
         found.ok_or_else(|| Error::NotFound { what: "hybrid cluster", name: name_or_id.to_owned() })
     }
 
@@ -199,27 +200,6 @@ impl Handle {
             live: self.runtime.slots().len(),
             quarantined: quarantined.iter().map(|(id, why)| (id.clone(), why.clone())).collect(),
             definitions: self.runtime.references.clone(),
-        }
-    }
-}
-
-impl Runtime {
-    pub(super) async fn cluster_records(&self) -> Result<Vec<ClusterRecord>, Error> {
-        let mut records: Vec<ClusterRecord> = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let rows = self.store.clusters(after.as_deref(), PAGE_MAX).await?;
-            let Some(last) = rows.last() else { return Ok(records) };
-            after = Some(last.name.clone());
-            for row in rows {
-                let record = serde_json::from_slice(&row.body);
-                records.push(record.map_err(|error| {
-                    Error::StoreFailed(format!(
-                        "the record of cluster {} can't be read: {error}",
-                        row.name
-                    ))
-                })?);
-            }
         }
     }
 }

@@ -2,9 +2,13 @@
 //! all of it back after a crash. It knows the store by its port and steps by their contract; no gRPC type, no sled.
 
 mod cluster;
+#[cfg(test)]
+mod cluster_tests;
 mod codec;
 mod error;
 mod executor;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod handle;
 #[cfg(test)]
 mod keys_tests;

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::locks::{Order, Wanted};
 use super::summary::Summary;
 use super::{Runtime, codec};
-use crate::store::{self, Append};
+use crate::store::{self, Append, ClusterWrite};
 
 /// Keys that may be refused in one decision before it is given up as a fault.
 const REFUSALS_MAX: usize = 256;
@@ -358,7 +358,11 @@ impl Runtime {
             let record = ClusterRecord::of(next, self.result_of(next));
             if let Some(record) = record {
                 let body = serde_json::to_vec(&record).expect("a record has string keys only");
-                append.clusters.push((record.name, body));
+                append.clusters.push(ClusterWrite {
+                    name: record.name,
+                    cluster_id: record.cluster_id,
+                    body,
+                });
             }
         }
         Ok(())

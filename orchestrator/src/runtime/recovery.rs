@@ -20,6 +20,7 @@ impl Runtime {
     /// Where the store can't be read at all.
     pub async fn recover(self: &Arc<Self>) -> Result<(), Error> {
         self.store.collect_blobs().await?;
+        self.index_clusters().await?;
         let live = self.store.live().await?;
         let mut slots = Vec::new();
         for id in live {

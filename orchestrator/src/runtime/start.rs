@@ -177,11 +177,11 @@ impl Runtime {
     /// A build for a cluster that has a record is refused, at the start and when it leaves the queue.
     pub(super) async fn refuse_known_cluster(&self, name: &str, lock: &str) -> Result<(), Error> {
         let cluster_id = lock.trim_start_matches("cluster/");
-        let known = self.cluster_records().await?;
-        match known
-            .into_iter()
-            .find(|record| record.name == name || record.cluster_id == cluster_id)
-        {
+        let known = match self.cluster_named(name).await? {
+            Some(record) => Some(record),
+            None => self.cluster_with_id(cluster_id).await?,
+        };
+        match known {
             Some(record) => Err(Error::ClusterExists { cluster: record.name }),
             None => Ok(()),
         }

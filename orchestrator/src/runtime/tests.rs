@@ -7,46 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_engine::event::{By, Resolution, Undone};
-use causeway_engine::{Event, Failure, PublicState, Verb, Workflow, WorkflowId};
-use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
-use causeway_workflows::{Connection, Definition, Template, Timing};
+use causeway_engine::{Failure, PublicState, Verb, Workflow, WorkflowId};
+use causeway_workflows::sdk::{Action, Confirm, Context, Observed, Revert};
+use causeway_workflows::{Definition, Template};
 
-use super::{Error, Handle, Observer, Parts, Runtime, StartRequest};
-use crate::clock;
+use super::fixture::Moving;
+pub(super) use super::fixture::{runtime_over, runtime_with};
+use super::{Error, Handle, StartRequest};
 use crate::store::memory::Disk;
-use crate::store::{MemoryStore, Sealer, Store};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn appended(&self, _state: &Workflow, _events: &[Event]) {}
-}
-
-async fn runtime_over(store: Arc<dyn Store>) -> Arc<Runtime> {
-    runtime_with(store, causeway_workflows::registry()).await
-}
-
-pub(super) async fn runtime_with(
-    store: Arc<dyn Store>,
-    definitions: Vec<causeway_workflows::Definition>,
-) -> Arc<Runtime> {
-    let timing = Timing::default();
-    let runtime = Runtime::new(Parts {
-        fence: store.own(0).await.unwrap(),
-        sealer: Arc::new(Sealer::from_hex(&"07".repeat(32), "test").unwrap()),
-        definitions,
-        connections: BTreeMap::from([(
-            String::new(),
-            Arc::new(Connection::none(&timing).unwrap()),
-        )]),
-        timing,
-        clock: clock::system(),
-        observer: Arc::new(Silent),
-        store,
-    });
-    runtime.recover().await.unwrap();
-    runtime
-}
+use crate::store::{MemoryStore, Store};
 
 fn request(definition: &str) -> StartRequest {
     StartRequest { definition: definition.to_owned(), ..StartRequest::default() }
@@ -112,19 +81,6 @@ async fn an_ended_workflow_is_read_again_from_its_records() {
     let again = runtime_over(store).await.handle();
     assert_eq!(*again.get(&id).await.unwrap(), *live);
     assert!(again.subscribe(&id).is_none());
-}
-
-/// Finds its connection moved until the switch is thrown.
-struct Moving(Arc<AtomicBool>);
-
-#[async_trait]
-impl Check for Moving {
-    async fn check(&self, _context: &Context) -> Result<Checked, Failure> {
-        if self.0.load(Ordering::SeqCst) {
-            return Ok(Checked::Passed { output: serde_json::Value::Null, warnings: Vec::new() });
-        }
-        Err(Failure::permanent("the key belongs to another account").with_code("CONNECTION_MOVED"))
-    }
 }
 
 #[tokio::test]

@@ -76,8 +76,8 @@ pub struct Append {
     pub sealed: Vec<(String, Vec<u8>)>,
     /// Ids of sealed values to remove.
     pub unsealed: Vec<String>,
-    /// Cluster records to write: name and body. Each write raises the record's version by one, from 1.
-    pub clusters: Vec<(String, Vec<u8>)>,
+    /// Cluster records to write. Each write raises the record's version by one, from 1.
+    pub clusters: Vec<ClusterWrite>,
     /// Requests to remember. Refused where a row of that key is there.
     pub requests: Vec<RequestRow>,
     /// Audit rows.
@@ -175,6 +175,17 @@ pub struct Leave {
     pub key: String,
     /// By whom; one that is not there is harmless.
     pub claimant: String,
+}
+
+/// A cluster record to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterWrite {
+    /// Its name.
+    pub name: String,
+    /// The cluster's id, by which [`super::Store::cluster_of`] finds the record from now on; empty: by its name only.
+    pub cluster_id: String,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 /// A cluster record.

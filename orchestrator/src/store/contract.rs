@@ -48,6 +48,7 @@ macro_rules! contract_suite {
                 unreferred_blobs_are_collected audit_rows_come_in_order;
             lists: summaries_come_newest_first_in_pages only_live_workflows_are_listed_for_recovery
                 a_workflow_has_one_timer a_summary_is_kept_unless_replaced clusters_come_by_name_in_pages
+                a_cluster_record_is_found_by_its_clusters_id
                 the_store_keeps_its_id;
             damage: a_damaged_record_is_named_and_the_rest_readable a_damaged_head_harms_no_other_workflow;
         }

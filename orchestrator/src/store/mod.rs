@@ -27,7 +27,8 @@ use tokio::sync::watch;
 
 pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
-    Append, BlobId, ClusterRow, Condition, Fence, Hold, Join, Leave, Position, RequestRow,
+    Append, BlobId, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Position,
+    RequestRow,
 };
 pub use error::{Error, Refusal};
 pub use memory::MemoryStore;
@@ -128,6 +129,13 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Failed`].
     async fn cluster(&self, name: &str) -> Result<Option<ClusterRow>, Error>;
+
+    /// The cluster record that was last written for a cluster's id. Whoever writes another id under the record's name has to
+    /// look into its body: the id that was written first still leads here.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Failed`].
+    async fn cluster_of(&self, cluster_id: &str) -> Result<Option<ClusterRow>, Error>;
 
     /// Up to `limit` cluster records by name, after the name `after`.
     ///

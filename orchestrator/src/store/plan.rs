@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::append::{Append, Condition, Hold, Join, Leave};
+use super::append::{Append, ClusterWrite, Condition, Hold, Join, Leave};
 use super::error::{Error, Refusal};
 use super::keys::{self, Family};
 use super::rows::{Counters, Stage};
@@ -25,8 +25,11 @@ pub(super) fn check(append: &Append) -> Result<usize, Error> {
     for (id, _) in &append.sealed {
         keys::check_name("a sealed value's id", id)?;
     }
-    for (name, _) in &append.clusters {
-        keys::check_name("a cluster record's name", name)?;
+    for cluster in &append.clusters {
+        keys::check_name("a cluster record's name", &cluster.name)?;
+        if !cluster.cluster_id.is_empty() {
+            keys::check_name("a cluster's id", &cluster.cluster_id)?;
+        }
     }
     for request in &append.requests {
         keys::check_name("a request's key", &request.key)?;
@@ -38,7 +41,7 @@ pub(super) fn check(append: &Append) -> Result<usize, Error> {
         .chain(append.summary.iter().map(|summary| ("the summary", summary)))
         .chain(append.join.iter().map(|join| ("a claim's row", &join.body)))
         .chain(append.sealed.iter().map(|(_, bytes)| ("a sealed value", bytes)))
-        .chain(append.clusters.iter().map(|(_, bytes)| ("a cluster record", bytes)))
+        .chain(append.clusters.iter().map(|cluster| ("a cluster record", &cluster.body)))
         .chain(append.requests.iter().map(|request| ("a request's row", &request.body)))
         .chain(append.audit.iter().map(|row| ("an audit row", row)));
     let mut total = 0;
@@ -87,9 +90,8 @@ pub(super) fn write(
     for leave in &append.leave {
         give_up(stage, leave)?;
     }
-    for (name, body) in &append.clusters {
-        let version = cluster_version(stage, name)?.unwrap_or(0) + 1;
-        stage.put(keys::named(Family::Cluster, name), &table::encode_cluster(version, body));
+    for cluster in &append.clusters {
+        write_cluster(stage, cluster)?;
     }
     write_simple(stage, append);
     let position = counters.next_position(append.fence.shard);
@@ -252,6 +254,16 @@ fn give_up(stage: &mut Stage<'_>, leave: &Leave) -> Result<(), Error> {
 fn cluster_version(stage: &Stage<'_>, name: &str) -> Result<Option<u64>, Error> {
     let value = stage.get(&keys::named(Family::Cluster, name))?;
     Ok(value.map(|value| table::decode_cluster(name, &value)).transpose()?.map(|row| row.version))
+}
+
+fn write_cluster(stage: &mut Stage<'_>, cluster: &ClusterWrite) -> Result<(), Error> {
+    let ClusterWrite { name, cluster_id, body } = cluster;
+    let version = cluster_version(stage, name)?.unwrap_or(0) + 1;
+    stage.put(keys::named(Family::Cluster, name), &table::encode_cluster(version, body));
+    if !cluster_id.is_empty() {
+        stage.put(keys::named(Family::ClusterId, cluster_id), name.as_bytes());
+    }
+    Ok(())
 }
 
 /// The rows that need no look at what is there.

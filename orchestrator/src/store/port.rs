@@ -127,6 +127,18 @@ impl<B: Backend> Store for B {
         self.read(cluster).await
     }
 
+    async fn cluster_of(&self, cluster_id: &str) -> Result<Option<ClusterRow>, Error> {
+        let key = keys::named(Family::ClusterId, cluster_id);
+        let cluster = move |rows: &dyn Rows| {
+            let Some(value) = rows.get(&key)? else { return Ok(None) };
+            let name = String::from_utf8_lossy(codec::unwrap(&key, &value)?).into_owned();
+            rows.get(&keys::named(Family::Cluster, &name))?
+                .map(|value| table::decode_cluster(&name, &value))
+                .transpose()
+        };
+        self.read(cluster).await
+    }
+
     async fn clusters(&self, after: Option<&str>, limit: usize) -> Result<Vec<ClusterRow>, Error> {
         let mut range = keys::family(Family::Cluster);
         if let Some(after) = after {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Place, hold, refusal, write};
-use crate::store::{APPEND_BYTES_MAX, Append, Condition, Error, Refusal, Store, VALUE_BYTES_MAX};
+use crate::store::{
+    APPEND_BYTES_MAX, Append, ClusterWrite, Condition, Error, Refusal, Store, VALUE_BYTES_MAX,
+};
 
 pub(in crate::store) async fn records_come_back_in_order_after_a_reopen(place: &impl Place) {
     let store = place.open();
@@ -55,7 +57,11 @@ pub(in crate::store) async fn a_refused_append_changes_nothing(place: &impl Plac
     append.acquire = vec![hold("k", None)];
     append.timer = Some(5);
     append.sealed = vec![("s".to_owned(), b"x".to_vec())];
-    append.clusters = vec![("dc1".to_owned(), b"x".to_vec())];
+    append.clusters = vec![ClusterWrite {
+        name: "dc1".to_owned(),
+        cluster_id: "c1".to_owned(),
+        body: b"x".to_vec(),
+    }];
     append.conditions = vec![Condition::ClusterAt { name: "dc1".to_owned(), version: Some(1) }];
     let refused = refusal(store.append(append.clone()).await);
     assert_eq!(refused, Refusal::ClusterVersion { name: "dc1".to_owned(), found: None });

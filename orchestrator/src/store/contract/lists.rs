@@ -1,7 +1,7 @@
 //! What is listed: summaries, live workflows, timers, clusters; and the store's own identity.
 
 use super::{Place, write};
-use crate::store::SCHEMA_VERSION;
+use crate::store::{ClusterWrite, Error, SCHEMA_VERSION};
 
 pub(in crate::store) async fn summaries_come_newest_first_in_pages(place: &impl Place) {
     let store = place.open();
@@ -83,8 +83,7 @@ pub(in crate::store) async fn clusters_come_by_name_in_pages(place: &impl Place)
     let store = place.open();
     let fence = store.own(0).await.unwrap();
     let mut append = write(fence, "w1", 0, &["a"]);
-    append.clusters =
-        ["dc2", "dc1", "dc10"].iter().map(|&name| (name.to_owned(), b"x".to_vec())).collect();
+    append.clusters = ["dc2", "dc1", "dc10"].iter().map(|&name| cluster(name, "", b"x")).collect();
     store.append(append).await.unwrap();
     let names = |rows: Vec<crate::store::ClusterRow>| -> Vec<String> {
         rows.into_iter().map(|row| row.name).collect()
@@ -92,6 +91,39 @@ pub(in crate::store) async fn clusters_come_by_name_in_pages(place: &impl Place)
     assert_eq!(names(store.clusters(None, 2).await.unwrap()), ["dc1", "dc10"]);
     assert_eq!(names(store.clusters(Some("dc10"), 2).await.unwrap()), ["dc2"]);
     assert_eq!(names(store.clusters(Some("dc1"), 9).await.unwrap()), ["dc10", "dc2"]);
+}
+
+fn cluster(name: &str, cluster_id: &str, body: &[u8]) -> ClusterWrite {
+    ClusterWrite { name: name.to_owned(), cluster_id: cluster_id.to_owned(), body: body.to_vec() }
+}
+
+pub(in crate::store) async fn a_cluster_record_is_found_by_its_clusters_id(place: &impl Place) {
+    let store = place.open();
+    let fence = store.own(0).await.unwrap();
+    let mut refused = write(fence, "w1", 7, &["a"]);
+    refused.clusters = vec![cluster("dc1", "c1", b"one")];
+    store.append(refused).await.unwrap_err();
+    assert_eq!(store.cluster_of("c1").await.unwrap(), None, "it goes with its append");
+    let mut append = write(fence, "w1", 0, &["a"]);
+    append.clusters = vec![cluster("dc1", "c1", b"one"), cluster("dc2", "", b"two")];
+    store.append(append).await.unwrap();
+    let mut append = write(fence, "w1", 1, &["b"]);
+    append.clusters = vec![cluster("dc1", "c1", b"three")];
+    store.append(append).await.unwrap();
+    drop(store);
+    let store = place.open();
+    let found = store.cluster_of("c1").await.unwrap().unwrap();
+    assert_eq!(
+        (found.name.as_str(), found.version, found.body.as_slice()),
+        ("dc1", 2, &b"three"[..])
+    );
+    assert_eq!(store.cluster("dc1").await.unwrap(), Some(found));
+    for unknown in ["c2", "c", "", "dc1", "dc2"] {
+        assert_eq!(store.cluster_of(unknown).await.unwrap(), None, "{unknown:?}");
+    }
+    let mut nameless = write(fence, "w1", 2, &["c"]);
+    nameless.clusters = vec![cluster("dc3", "c\x003", b"x")];
+    assert!(matches!(store.append(nameless).await, Err(Error::BadName { .. })));
 }
 
 pub(in crate::store) async fn the_store_keeps_its_id(place: &impl Place) {

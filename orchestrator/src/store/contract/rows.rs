@@ -2,7 +2,7 @@
 
 use super::{Place, hold, refusal, write};
 use crate::store::{
-    BlobId, Condition, Error, Fence, Join, Leave, LockRow, Refusal, RequestRow, Store,
+    BlobId, ClusterWrite, Condition, Error, Fence, Join, Leave, LockRow, Refusal, RequestRow, Store,
 };
 
 fn row(key: &str, workflow: &str, step: Option<&str>) -> LockRow {
@@ -156,7 +156,11 @@ pub(in crate::store) async fn cluster_records_have_versions(place: &impl Place) 
     let put = |expected: u64, at: Option<u64>, body: &str| {
         let mut append = write(fence, "w1", expected, &["a"]);
         append.conditions = vec![Condition::ClusterAt { name: "dc1".to_owned(), version: at }];
-        append.clusters = vec![("dc1".to_owned(), body.as_bytes().to_vec())];
+        append.clusters = vec![ClusterWrite {
+            name: "dc1".to_owned(),
+            cluster_id: "c1".to_owned(),
+            body: body.as_bytes().to_vec(),
+        }];
         append
     };
     store.append(put(0, None, "one")).await.unwrap();

@@ -1,0 +1,44 @@
+//! HybridCluster records: found by name and by cluster id, also those that were written before there was an index.
+
+use std::sync::Arc;
+
+use super::Error;
+use super::fixture::{record, runtime_over, write};
+use crate::store::memory::Disk;
+use crate::store::{MemoryStore, Store};
+
+#[tokio::test]
+async fn records_are_found_by_name_and_by_cluster_id_also_those_of_older_stores() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let fence = store.own(0).await.unwrap();
+    write(store.as_ref(), fence, &record("new", "c1", "w1"), true).await;
+    write(store.as_ref(), fence, &record("old", "c2", "w2"), false).await;
+    let runtime = runtime_over(store.clone()).await;
+    let handle = runtime.handle();
+    for (name, id) in [("new", "c1"), ("old", "c2")] {
+        for asked in [name, id] {
+            assert_eq!(handle.cluster(asked).await.unwrap().name, name);
+        }
+        let by_name = runtime.refuse_known_cluster(name, "cluster/c9").await.unwrap_err();
+        let by_id = runtime.refuse_known_cluster("another", &format!("cluster/{id}")).await;
+        for error in [by_name, by_id.unwrap_err()] {
+            assert!(matches!(error, Error::ClusterExists { cluster } if cluster == name));
+        }
+    }
+    runtime.refuse_known_cluster("another", "cluster/c9").await.unwrap();
+    assert!(matches!(handle.cluster("c9").await, Err(Error::NotFound { .. })));
+    let position = store.position(0);
+    runtime_over(store.clone()).await;
+    assert_eq!(store.position(0), position, "what is found by its id is not written again");
+}
+
+#[tokio::test]
+async fn an_id_that_leads_to_another_clusters_record_leads_nowhere() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let fence = store.own(0).await.unwrap();
+    write(store.as_ref(), fence, &record("dc1", "c1", "w1"), true).await;
+    write(store.as_ref(), fence, &record("dc1", "c2", "w2"), true).await;
+    let handle = runtime_over(store).await.handle();
+    assert_eq!(handle.cluster("c2").await.unwrap().workflow, "w2");
+    assert!(matches!(handle.cluster("c1").await, Err(Error::NotFound { .. })));
+}
