@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use causeway_workflows::Connection;
+use causeway_workflows::{Connection, Definition};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, SealingKey};
-use crate::runtime::{Handle, Observer, Parts, Runtime};
+use crate::runtime::{Handle, Observer, Parts, Revisions, Runtime};
 use crate::store::seal::Sealer;
 use crate::store::{SledStore, Store, StoreOptions};
 use crate::{api, clock};
@@ -32,16 +32,21 @@ impl App {
     /// Opens the store, makes the connections, and reads all live workflows again.
     ///
     /// # Errors
-    /// What stands in the way, for the operator.
+    /// What stands in the way, for the operator; among it a revision of a definition that is in use and that this version does not
+    /// know.
     pub async fn build(config: Config, observer: Arc<dyn Observer>) -> anyhow::Result<Self> {
         let store_dir = config.store_dir();
         std::fs::create_dir_all(&store_dir)
             .with_context(|| format!("cannot create {}", store_dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(SledStore::open(&StoreOptions::new(&store_dir))?);
+        let definitions = causeway_workflows::registry();
+        // Before the store is owned: a daemon that may not run on it leaves it as it was.
+        let known: Vec<_> = definitions.iter().map(Definition::reference).collect();
+        Revisions::read(store.as_ref(), &known).await?.require_known()?;
         let runtime = Runtime::new(Parts {
             fence: store.own(SHARD).await?,
             sealer: Arc::new(sealer(&config)?),
-            definitions: causeway_workflows::registry(),
+            definitions,
             connections: connections(&config)?,
             timing: config.timing,
             clock: clock::system(),

@@ -3,10 +3,11 @@
 
 use std::{fmt, path::Path};
 
-use causeway_workflows::{Connection, ConnectionConfig, alibaba::sts};
+use causeway_workflows::{Connection, ConnectionConfig, Definition, alibaba::sts};
 
 use crate::{
     config::{Config, SealingKey},
+    runtime::Revisions,
     store::{self, SledStore, StoreOptions, seal::Sealer},
 };
 
@@ -57,8 +58,8 @@ impl fmt::Display for Finding {
 
 /// Looks at everything that a configuration names. The configuration itself is valid once it is loaded.
 pub async fn run(config: &Config) -> Vec<Finding> {
-    let mut findings =
-        vec![listening(config), sealing(&config.sealing), storing(&config.store_dir())];
+    let mut findings = vec![listening(config), sealing(&config.sealing)];
+    storing(&config.store_dir(), &mut findings).await;
     if config.connections.is_empty() {
         let message = "none is configured: only the built-in self-test can be started; add [connections.NAME]";
         findings.push(Finding::new(Verdict::Note, "connections", message));
@@ -103,17 +104,16 @@ fn sealing(key: &SealingKey) -> Finding {
     }
 }
 
-fn storing(dir: &Path) -> Finding {
+async fn storing(dir: &Path, findings: &mut Vec<Finding>) {
     const SUBJECT: &str = "store";
     if !dir.exists() {
-        return Finding::new(
-            Verdict::Note,
-            SUBJECT,
-            format!("{} will be made at the first start", dir.display()),
-        );
+        let message = format!("{} will be made at the first start", dir.display());
+        findings.push(Finding::new(Verdict::Note, SUBJECT, message));
+        return;
     }
-    match SledStore::open(&StoreOptions::new(dir)) {
+    let finding = match SledStore::open(&StoreOptions::new(dir)) {
         Ok(store) => {
+            revisions(&store, findings).await;
             let identity = store::Store::identity(&store);
             let message = format!(
                 "{} opens: id {}, schema {}",
@@ -131,6 +131,39 @@ fn storing(dir: &Path) -> Finding {
             Finding::new(Verdict::Note, SUBJECT, message)
         }
         Err(error) => Finding::new(Verdict::Fault, SUBJECT, chain(&error)),
+    };
+    findings.push(finding);
+}
+
+/// Whether this version knows every revision of a definition that the store needs: a daemon that does not would not start.
+async fn revisions(store: &dyn store::Store, findings: &mut Vec<Finding>) {
+    const SUBJECT: &str = "definitions";
+    let known: Vec<_> = causeway_workflows::registry().iter().map(Definition::reference).collect();
+    let found = match Revisions::read(store, &known).await {
+        Ok(found) => found,
+        Err(error) => {
+            findings.push(Finding::new(Verdict::Fault, SUBJECT, chain(&error)));
+            return;
+        }
+    };
+    findings.push(match found.require_known() {
+        Ok(()) => {
+            let message = format!("all {} revision(s) in use are known", found.in_use.len());
+            Finding::new(Verdict::Good, SUBJECT, message)
+        }
+        Err(unknown) => Finding::new(Verdict::Fault, SUBJECT, chain(&unknown)),
+    });
+    if !found.changed.is_empty() {
+        let message = format!(
+            "this version of causewayd has another definition under the revision that these workflows started with: {}; \
+             they will be parked (DEFINITION_UNKNOWN) when they next act, and go on under the version that they started with",
+            found.changed.join(", ")
+        );
+        findings.push(Finding::new(Verdict::Note, "definitions changed", message));
+    }
+    for unreadable in &found.unreadable {
+        let message = format!("can't be read: {unreadable}");
+        findings.push(Finding::new(Verdict::Note, "definitions unreadable", message));
     }
 }
 
@@ -201,8 +234,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::app::App;
     use crate::config::{self, Flags};
+    use crate::runtime::StartRequest;
+    use crate::runtime::fixture::{Silent, parking, record, runtime_with, write};
+    use crate::store::Store;
 
     fn config(dir: &Path, more: &str) -> Config {
         let file = dir.join("causewayd.toml");
@@ -233,5 +272,56 @@ mod tests {
             .map(|f| f.subject.as_str())
             .collect();
         assert_eq!(faults, ["sealing key", "store", "connections.prod"], "{findings:?}");
+    }
+
+    /// A store as another version left it: a live workflow and a cluster record of revisions that this version does not know, and
+    /// a live workflow whose definition was another one.
+    async fn store_of_another_version(dir: &Path) {
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(&StoreOptions::new(dir)).unwrap());
+        let mut definitions = causeway_workflows::registry();
+        definitions.retain(|known| known.name != "saga-10");
+        definitions.extend([parking("retired", 7), parking("saga-10", 1)]);
+        let runtime = runtime_with(store.clone(), definitions).await;
+        for (id, definition) in [("w-live", "retired"), ("w-changed", "saga-10")] {
+            let request = StartRequest {
+                id: Some(id.into()),
+                definition: definition.to_owned(),
+                ..StartRequest::default()
+            };
+            runtime.handle().start(request).await.unwrap();
+        }
+        runtime.drain(std::time::Duration::from_secs(5)).await;
+        let mut built = record("dc1", "c1", "w-built");
+        built.definition.revision = 9;
+        write(store.as_ref(), store.own(0).await.unwrap(), &built, true).await;
+    }
+
+    /// The last position in the store.
+    fn position(config: &Config) -> u64 {
+        SledStore::open(&StoreOptions::new(config.store_dir())).unwrap().position(0).number
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_does_not_know_a_revision_in_use_refuses_to_start_and_check_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "");
+        std::fs::create_dir_all(config.store_dir()).unwrap();
+        store_of_another_version(&config.store_dir()).await;
+        let before = position(&config);
+        let findings = run(&config).await;
+        let told = findings.iter().find(|finding| finding.is_fault()).unwrap();
+        assert_eq!(told.subject, "definitions", "{findings:?}");
+        let refused = App::build(config.clone(), Arc::new(Silent)).await.err().unwrap();
+        for said in [told.message.clone(), format!("{refused:#}")] {
+            for word in ["retired/7 (workflows w-live)", "hybrid-cluster/9 (hybrid clusters dc1)"] {
+                assert!(said.contains(word), "{word} is not in {said}");
+            }
+            assert!(said.contains("run the version that knows them") && !said.contains("saga-10"));
+            assert!(!said.contains('\n'), "a finding is one line");
+        }
+        let warned = findings.iter().find(|finding| finding.subject == "definitions changed");
+        let warned = warned.unwrap();
+        assert!(warned.verdict == Verdict::Note && warned.message.contains("w-changed"));
+        assert_eq!(position(&config), before, "a daemon that refuses leaves the store alone");
     }
 }

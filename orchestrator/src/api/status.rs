@@ -29,6 +29,8 @@ const UNIMPLEMENTED: &str =
     "is part of the contract, but this version of causewayd does not have it yet";
 const SHUTTING_DOWN: &str =
     "the daemon is shutting down; what was accepted goes on once it is back";
+const RECORD_CORRUPT: &str = "nothing was removed: keep the data directory as it is, and restore a backup into a new one if what it \
+                              says is needed";
 const STORE_UNAVAILABLE: &str = "the store does not answer; whether this call was written is unknown: \
                                  repeat it with the same request_id";
 
@@ -187,10 +189,9 @@ impl Error {
                 tracing::warn!(%why, "A call could not be answered: the store does not answer");
                 Self::StoreUnavailable
             }
-            runtime::Error::Corrupt { workflow } => {
-                let why = "it is quarantined and keeps its locks; the daemon's log names the row"
-                    .to_owned();
-                Self::Corrupt { subject: names::workflow(&workflow), why }
+            runtime::Error::Corrupt { what, why } => {
+                tracing::error!(%what, %why, "A call could not be answered: a record is corrupt");
+                Self::Corrupt { subject: what, why }
             }
             runtime::Error::TooMany { what, .. } => Self::Full(what),
         }
@@ -257,7 +258,7 @@ impl From<Error> for Status {
             Error::Corrupt { subject, why } => plain(
                 Code::DataLoss,
                 reasons::RECORD_CORRUPT,
-                format!("the record of {subject} can't be read: {why}"),
+                format!("{subject} can't be read: {why}; {RECORD_CORRUPT}"),
             ),
             Error::Unimplemented(rpc) => plain(
                 Code::Unimplemented,

@@ -113,10 +113,11 @@ impl ClusterRecord {
 /// The record in a row of the store.
 ///
 /// # Errors
-/// [`Error::StoreFailed`] naming the cluster, where it is none.
+/// [`Error::Corrupt`] naming the cluster, where it is none.
 pub(super) fn decode(row: &ClusterRow) -> Result<ClusterRecord, Error> {
-    serde_json::from_slice(&row.body).map_err(|error| {
-        Error::StoreFailed(format!("the record of cluster {} can't be read: {error}", row.name))
+    serde_json::from_slice(&row.body).map_err(|error| Error::Corrupt {
+        what: format!("cluster {}", row.name),
+        why: format!("it is no record that this version knows, at byte {}", error.column()),
     })
 }
 

@@ -3,8 +3,9 @@
 use causeway_engine::Record;
 use serde::{Deserialize, Serialize};
 
+use super::error::Error;
 use crate::store::seal::Sealer;
-use crate::store::{BlobId, Store, VALUE_BYTES_MAX};
+use crate::store::{BlobId, PAGE_MAX, Store, VALUE_BYTES_MAX};
 
 /// A row that only names a blob.
 #[derive(Serialize, Deserialize)]
@@ -32,39 +33,69 @@ pub(crate) fn encode(record: &Record, sealer: &Sealer) -> Encoded {
     Encoded { row, blob: Some((id, bytes)) }
 }
 
-/// Decodes a row, reading its blob where it names one.
+/// Decodes the row of a workflow's record of that number (from 1), reading its blob where it names one.
 ///
 /// # Errors
-/// In words, where it can't be read.
-pub(crate) async fn decode(row: &[u8], store: &dyn Store) -> Result<Record, String> {
-    if row.starts_with(b"{\"$blob\"") {
-        let named: BlobRow = serde_json::from_slice(row).map_err(|error| error.to_string())?;
-        let blob = store
-            .blob(&BlobId::new(named.blob.clone()))
-            .await
-            .map_err(|error| error.to_string())?;
-        let bytes = blob.ok_or_else(|| format!("blob {} is missing", named.blob))?;
-        return serde_json::from_slice(&bytes).map_err(|error| error.to_string());
+/// [`Error::Corrupt`] where it can't be read, [`Error::StoreFailed`].
+pub(crate) async fn decode(
+    store: &dyn Store,
+    workflow: &str,
+    number: u64,
+    row: &[u8],
+) -> Result<Record, Error> {
+    let corrupt = |why: String| Error::Corrupt {
+        what: format!("record {number} of workflow {workflow}"),
+        why,
+    };
+    if !row.starts_with(b"{\"$blob\"") {
+        return parse(row).map_err(corrupt);
     }
-    serde_json::from_slice(row).map_err(|error| error.to_string())
+    let named: BlobRow = parse(row).map_err(corrupt)?;
+    let blob = store.blob(&BlobId::new(named.blob.clone())).await?;
+    let bytes = blob.ok_or_else(|| corrupt(format!("blob {} is missing", named.blob)))?;
+    parse(&bytes).map_err(corrupt)
+}
+
+/// What is wrong is said by place and kind only: the parser's own words may repeat a value.
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "is no record that this version knows",
+            _ => "is no JSON",
+        };
+        format!("it {kind}, at byte {} of {}", error.column(), bytes.len())
+    })
+}
+
+/// Up to `limit` records of a workflow after the `after`th.
+///
+/// # Errors
+/// [`Error::Corrupt`] where one can't be read, [`Error::StoreFailed`].
+pub(crate) async fn read_page(
+    store: &dyn Store,
+    workflow: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Record>, Error> {
+    let rows = store.records(workflow, after, limit).await?;
+    let mut records = Vec::with_capacity(rows.len());
+    for (number, row) in (after + 1..).zip(&rows) {
+        records.push(decode(store, workflow, number, row).await?);
+    }
+    Ok(records)
 }
 
 /// Reads all records of a workflow.
 ///
 /// # Errors
-/// In words, where one can't be read.
-pub(crate) async fn read_all(store: &dyn Store, workflow: &str) -> Result<Vec<Record>, String> {
+/// [`Error::Corrupt`] where one can't be read, [`Error::StoreFailed`].
+pub(crate) async fn read_all(store: &dyn Store, workflow: &str) -> Result<Vec<Record>, Error> {
     let mut records: Vec<Record> = Vec::new();
     loop {
-        let rows = store
-            .records(workflow, records.len() as u64, crate::store::PAGE_MAX)
-            .await
-            .map_err(|error| error.to_string())?;
-        if rows.is_empty() {
+        let page = read_page(store, workflow, records.len() as u64, PAGE_MAX).await?;
+        if page.is_empty() {
             return Ok(records);
         }
-        for row in rows {
-            records.push(decode(&row, store).await?);
-        }
+        records.extend(page);
     }
 }

@@ -74,11 +74,13 @@ pub enum Error {
     /// The store does not acknowledge any more.
     #[error("the store has failed: {0}")]
     StoreFailed(String),
-    /// The workflow's record can't be read.
-    #[error("the record of workflow {workflow} is corrupt; it is quarantined and keeps its locks")]
+    /// Something stored can't be read.
+    #[error("{what} can't be read: {why}")]
     Corrupt {
-        /// The workflow.
-        workflow: String,
+        /// What: `record 17 of workflow w1`, `head of workflow w1`, `cluster dc1`.
+        what: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A limit.
     #[error("too many {what}: the limit is {limit}")]
@@ -92,6 +94,9 @@ pub enum Error {
 
 impl From<crate::store::Error> for Error {
     fn from(error: crate::store::Error) -> Self {
-        Self::StoreFailed(error.to_string())
+        match error {
+            crate::store::Error::Corrupt { row, why } => Self::Corrupt { what: row, why },
+            other => Self::StoreFailed(other.to_string()),
+        }
     }
 }

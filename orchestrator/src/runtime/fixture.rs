@@ -1,4 +1,4 @@
-//! What tests of several parts begin with: a runtime over a store, a check that can be moved, cluster records.
+//! What tests of several parts begin with: a runtime over a store, definitions that never end by themselves, cluster records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use causeway_engine::{DefinitionRef, Event, Failure, Time, Workflow};
 use causeway_workflows::sdk::{Check, Checked, Context};
-use causeway_workflows::{Connection, Definition, Timing};
+use causeway_workflows::{Connection, Definition, Template, Timing};
 use serde_json::Value;
 
 use super::{ClusterRecord, Observer, Parts, Runtime};
@@ -60,6 +60,12 @@ impl Check for Moving {
         }
         Err(Failure::permanent("the key belongs to another account").with_code("CONNECTION_MOVED"))
     }
+}
+
+/// A definition whose workflows are parked for ever.
+pub(crate) fn parking(name: &'static str, revision: u32) -> Definition {
+    let templates = vec![Template::check("check", Moving(Arc::default()))];
+    Definition { name, revision, templates, cluster_id: None }
 }
 
 /// A HybridCluster record of a finished build.

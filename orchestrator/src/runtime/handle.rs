@@ -66,10 +66,7 @@ impl Handle {
         if self.runtime.store.head(id.as_str()).await?.is_none() {
             return Err(Error::NotFound { what: "workflow", name: id.to_string() });
         }
-        self.runtime.read(id.as_str()).await.map(Arc::new).map_err(|why| {
-            tracing::error!(workflow.id = %id, why = %why, "A workflow can't be read");
-            Error::Corrupt { workflow: id.to_string() }
-        })
+        self.runtime.read(id.as_str()).await.map(Arc::new)
     }
 
     /// Workflows, newest first, and where the next page begins.
@@ -108,17 +105,8 @@ impl Handle {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<Record>, Error> {
-        let store = self.runtime.store.as_ref();
-        let rows = store.records(id.as_str(), after_seq, limit.clamp(1, PAGE_MAX)).await?;
-        let mut records = Vec::with_capacity(rows.len());
-        for row in rows {
-            records.push(
-                codec::decode(&row, store)
-                    .await
-                    .map_err(|_| Error::Corrupt { workflow: id.to_string() })?,
-            );
-        }
-        Ok(records)
+        let limit = limit.clamp(1, PAGE_MAX);
+        codec::read_page(self.runtime.store.as_ref(), id.as_str(), after_seq, limit).await
     }
 
     /// The last durable record's number of a live workflow, as it rises; none where it has ended or is unknown.

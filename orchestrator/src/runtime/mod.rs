@@ -16,6 +16,7 @@ mod locks;
 mod owner;
 mod recovery;
 pub mod retry;
+mod revisions;
 mod start;
 mod summary;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
 pub use error::Error;
 pub use handle::{Handle, Info, ListToken};
+pub use revisions::{InUse, Revisions, UnknownRevisions};
 pub use start::StartRequest;
 pub use summary::Summary;
 

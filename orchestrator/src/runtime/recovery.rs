@@ -26,7 +26,10 @@ impl Runtime {
         for id in live {
             match self.read(&id).await {
                 Ok(state) => slots.push(Arc::new(Slot::new(state, self.next_order()))),
-                Err(why) => self.quarantine(id, why),
+                Err(Error::Corrupt { what, why }) => {
+                    self.quarantine(id, format!("{what} can't be read: {why}"))
+                }
+                Err(error) => return Err(error),
             }
         }
         self.take_back_keys(&slots).await?;
@@ -43,9 +46,12 @@ impl Runtime {
     }
 
     /// A workflow's state from its records.
-    pub(super) async fn read(&self, id: &str) -> Result<Workflow, String> {
+    pub(super) async fn read(&self, id: &str) -> Result<Workflow, Error> {
         let records = codec::read_all(self.store.as_ref(), id).await?;
-        replay(&records).map_err(|error| error.to_string())
+        replay(&records).map_err(|error| Error::Corrupt {
+            what: format!("the journal of workflow {id}"),
+            why: error.to_string(),
+        })
     }
 
     fn quarantine(&self, id: String, why: String) {
