@@ -95,12 +95,26 @@ pub enum Verb {
     Watch(c::watch::Arguments),
     /// Everything that happened in a workflow
     History(c::history::Arguments),
+    /// What waits for a person, why, and what to type next
+    Stuck(c::stuck::Arguments),
     /// Turn a workflow to its undo
-    Cancel(c::cancel::Arguments),
+    Cancel(c::steer::Grave),
+    /// End a workflow with whatever it left in the world
+    Abandon(c::steer::Grave),
+    /// Stop a workflow at its next safe point
+    Pause(c::steer::Arguments),
+    /// Let a paused workflow go on
+    Resume(c::steer::Arguments),
+    /// Try what waits, is held or is stuck now
+    Retry(c::steer::Arguments),
+    /// Pass over a step, after a look at the world
+    Skip(c::decide::Arguments),
     /// Open a gate
-    Approve(c::gate::Arguments),
+    Approve(c::decide::Arguments),
     /// Close a gate: everything that was done is undone
-    Deny(c::gate::Arguments),
+    Deny(c::decide::Arguments),
+    /// Remove an ended workflow and its history
+    Delete(c::steer::Delete),
 }
 
 /// What a command has to work with.
@@ -167,8 +181,15 @@ async fn workflows(verb: Verb, session: &mut Session<'_>) -> Result<Exit, Comman
         Verb::List(arguments) => c::list::run(session, arguments).await,
         Verb::Watch(arguments) => c::watch::run(session, &arguments).await,
         Verb::History(arguments) => c::history::run(session, &arguments).await,
-        Verb::Cancel(arguments) => c::cancel::run(session, &arguments).await,
-        Verb::Approve(arguments) => c::gate::approve(session, &arguments).await,
-        Verb::Deny(arguments) => c::gate::deny(session, &arguments).await,
+        Verb::Stuck(arguments) => c::stuck::run(session, &arguments).await,
+        Verb::Cancel(arguments) => c::steer::cancel(session, &arguments).await,
+        Verb::Abandon(arguments) => c::steer::abandon(session, &arguments).await,
+        Verb::Pause(arguments) => c::steer::pause(session, &arguments).await,
+        Verb::Resume(arguments) => c::steer::resume(session, &arguments).await,
+        Verb::Retry(arguments) => c::steer::retry(session, &arguments).await,
+        Verb::Skip(arguments) => c::decide::skip(session, &arguments).await,
+        Verb::Approve(arguments) => c::decide::approve(session, &arguments).await,
+        Verb::Deny(arguments) => c::decide::deny(session, &arguments).await,
+        Verb::Delete(arguments) => c::steer::delete(session, &arguments).await,
     }
 }

@@ -9,8 +9,7 @@ use causeway_proto::v1::admin_service_client::AdminServiceClient;
 use causeway_proto::v1::hybrid_cluster_service_client::HybridClusterServiceClient;
 use causeway_proto::v1::workflow_service_client::WorkflowServiceClient;
 use causeway_proto::v1::{
-    ApproveStepRequest, CancelWorkflowRequest, Connection, DenyStepRequest,
-    GetHybridClusterRequest, GetServerInfoRequest, GetWorkflowRequest, HybridCluster,
+    Connection, GetHybridClusterRequest, GetServerInfoRequest, GetWorkflowRequest, HybridCluster,
     ListConnectionsRequest, ListHybridClustersRequest, ListWorkflowEventsRequest,
     ListWorkflowEventsResponse, ListWorkflowsRequest, ListWorkflowsResponse, ServerInfo,
     StartWorkflowRequest, WaitWorkflowRequest, Workflow,
@@ -23,7 +22,7 @@ use crate::retry::{self, Patience};
 use crate::watch::Watch;
 
 /// How long one answer may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one daemon. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,14 +33,14 @@ pub struct Client {
 }
 
 /// The request with its deadline.
-fn timed<T>(message: T, timeout: Duration) -> Request<T> {
+pub(crate) fn timed<T>(message: T, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
     request
 }
 
 /// A new `request_id`.
-fn new_request_id() -> String {
+pub(crate) fn new_request_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
@@ -84,7 +83,7 @@ impl Client {
         AdminServiceClient::new(self.wire.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX)
     }
 
-    async fn call<T, F>(&self, call: impl FnMut() -> F) -> Result<T, Error>
+    pub(crate) async fn call<T, F>(&self, call: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -186,75 +185,6 @@ impl Client {
         .await
     }
 
-    /// Cancels a workflow, and answers with it as it then is.
-    ///
-    /// # Errors
-    /// [`Error::Api`] with `PAST_PIVOT` or `WRONG_STATE`, and all others.
-    pub async fn cancel(&self, id: &str, reason: &str) -> Result<Workflow, Error> {
-        let request = CancelWorkflowRequest {
-            name: workflow_name(id),
-            reason: reason.to_owned(),
-            etag: String::new(),
-            request_id: new_request_id(),
-        };
-        self.call(|| {
-            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
-            async move { service.cancel_workflow(request).await }
-        })
-        .await
-    }
-
-    /// Opens a gate, on what was seen: the workflow with this etag. Answers with it as it then is.
-    ///
-    /// # Errors
-    /// [`Error::Api`] with `ETAG_MISMATCH` where it has moved on since, `STEP_NOT_FOUND`, `GATE_NOT_OPEN`, and all others.
-    pub async fn approve(
-        &self,
-        id: &str,
-        step: &str,
-        etag: &str,
-        reason: &str,
-    ) -> Result<Workflow, Error> {
-        let request = ApproveStepRequest {
-            name: workflow_name(id),
-            step: step.to_owned(),
-            reason: reason.to_owned(),
-            etag: etag.to_owned(),
-            plan_digest: String::new(),
-            request_id: new_request_id(),
-        };
-        self.call(|| {
-            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
-            async move { service.approve_step(request).await }
-        })
-        .await
-    }
-
-    /// Closes a gate for good, on what was seen: the workflow with this etag. Answers with it as it then is.
-    ///
-    /// # Errors
-    /// As [`Client::approve`].
-    pub async fn deny(
-        &self,
-        id: &str,
-        step: &str,
-        etag: &str,
-        reason: &str,
-    ) -> Result<Workflow, Error> {
-        let request = DenyStepRequest {
-            name: workflow_name(id),
-            step: step.to_owned(),
-            reason: reason.to_owned(),
-            etag: etag.to_owned(),
-            request_id: new_request_id(),
-        };
-        self.call(|| {
-            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
-            async move { service.deny_step(request).await }
-        })
-        .await
-    }
-
     /// The record of a hybrid cluster, by name or by the registered cluster's id.
     ///
     /// # Errors
@@ -319,6 +249,6 @@ impl Client {
 }
 
 /// What is no id travels as it is: the daemon's word about it is better than ours.
-fn workflow_name(id: &str) -> String {
+pub(crate) fn workflow_name(id: &str) -> String {
     if id.contains('/') { id.to_owned() } else { names::workflow(id) }
 }

@@ -8,6 +8,7 @@ mod client;
 mod connect;
 mod error;
 mod retry;
+mod verbs;
 mod watch;
 
 pub use address::{Address, DEFAULT_ADDRESS};
@@ -15,4 +16,5 @@ pub use client::Client;
 pub use connect::{Options, Tls, Token};
 pub use error::{ApiError, Error};
 pub use retry::Patience;
+pub use verbs::Ask;
 pub use watch::Watch;

@@ -1,17 +1,18 @@
 //! The commands, one file each.
 
-pub mod cancel;
 pub mod clusters;
 pub mod completion;
 pub mod connections;
+pub mod decide;
 pub mod describe;
 pub mod example;
-pub mod gate;
 pub mod get;
 pub mod history;
 pub mod list;
 pub mod server;
 pub mod start;
+pub mod steer;
+pub mod stuck;
 pub mod validate;
 pub mod version;
 pub mod watch;

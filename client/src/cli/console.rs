@@ -70,9 +70,15 @@ impl Console {
 
     /// Asks a question that `y` or `yes` agrees to.
     pub fn agrees(&mut self, question: &str) -> bool {
-        write!(self.err, "{question} [y/N] ").and_then(|()| self.err.flush()).ok();
+        let answer = self.answer(&format!("{question} [y/N]"));
+        matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Asks a question, and takes a line.
+    pub fn answer(&mut self, question: &str) -> String {
+        write!(self.err, "{question} ").and_then(|()| self.err.flush()).ok();
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok();
-        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        answer.trim().to_owned()
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod cluster;
 pub(super) mod server;
 pub(super) mod step;
+pub(super) mod stuck;
 pub(super) mod time;
 pub(super) mod workflow;
 

@@ -44,6 +44,8 @@ pub(super) struct Script {
     pub(super) approvals: Vec<ApproveStepRequest>,
     /// The denials that came.
     pub(super) denials: Vec<DenyStepRequest>,
+    /// Everything else that was asked: rpc, reason, etag and request id.
+    pub(super) asked: Vec<(&'static str, [String; 3])>,
 }
 
 /// The daemon; ends when dropped.
@@ -116,6 +118,31 @@ impl Service {
     }
 }
 
+/// The rpcs that only note what they were asked.
+macro_rules! noted {
+    ($($name:ident($request:ty) -> $answer:ty: $answered:expr;)*) => {
+        $(
+            // As `async_trait` writes it: it does not look into macros.
+            fn $name<'s, 'f>(
+                &'s self,
+                request: Request<$request>,
+            ) -> Pin<Box<dyn Future<Output = Result<Response<$answer>, Status>> + Send + 'f>>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                let request = request.into_inner();
+                let mut script = self.script();
+                let said = [request.reason, request.etag, request.request_id];
+                script.asked.push((stringify!($name), said));
+                let answer: fn(&Script) -> $answer = $answered;
+                let answer = answer(&script);
+                Box::pin(std::future::ready(Ok(Response::new(answer))))
+            }
+        )*
+    };
+}
+
 /// The rpcs that no command calls.
 macro_rules! not_called {
     ($($name:ident($request:ty) -> $answer:ty;)*) => {
@@ -180,7 +207,10 @@ impl WorkflowService for Service {
         let script = self.script();
         let request = request.into_inner();
         let from: usize = request.page_token.parse().unwrap_or(0);
-        let all: Vec<_> = script.others.iter().chain([&script.workflow]).cloned().collect();
+        let wanted = request.filter.strip_prefix("state=").and_then(State::from_str_name);
+        let passes = |workflow: &&Workflow| wanted.is_none_or(|state| workflow.state() == state);
+        let all = script.others.iter().chain([&script.workflow]).filter(passes).cloned();
+        let all: Vec<_> = all.collect();
         let page: Vec<_> = all.iter().skip(from).take(2).cloned().collect();
         let next = from + page.len();
         let next_page_token = if next < all.len() { next.to_string() } else { String::new() };
@@ -271,12 +301,15 @@ impl WorkflowService for Service {
     not_called! {
         plan_workflow(PlanWorkflowRequest) -> Plan;
         wait_workflow(WaitWorkflowRequest) -> Workflow;
-        abandon_workflow(AbandonWorkflowRequest) -> Workflow;
-        pause_workflow(PauseWorkflowRequest) -> Workflow;
-        resume_workflow(ResumeWorkflowRequest) -> Workflow;
-        retry_workflow(RetryWorkflowRequest) -> Workflow;
-        skip_step(SkipStepRequest) -> Workflow;
-        delete_workflow(DeleteWorkflowRequest) -> DeleteWorkflowResponse;
+    }
+
+    noted! {
+        abandon_workflow(AbandonWorkflowRequest) -> Workflow: |script| script.workflow.clone();
+        pause_workflow(PauseWorkflowRequest) -> Workflow: |script| script.workflow.clone();
+        resume_workflow(ResumeWorkflowRequest) -> Workflow: |script| script.workflow.clone();
+        retry_workflow(RetryWorkflowRequest) -> Workflow: |script| script.workflow.clone();
+        skip_step(SkipStepRequest) -> Workflow: |script| script.workflow.clone();
+        delete_workflow(DeleteWorkflowRequest) -> DeleteWorkflowResponse: |_| DeleteWorkflowResponse {};
     }
 }
 

@@ -1,4 +1,4 @@
-//! Starting, following, finding and cancelling, over the wire.
+//! Starting, following and finding, over the wire.
 
 use causeway_proto::reasons;
 use causeway_proto::v1::start_workflow_request::Spec;
@@ -13,17 +13,18 @@ use crate::cli::commands::example;
 use crate::retry::Patience;
 use crate::{Client, Error, Options};
 
-struct Place {
+/// A fake daemon, and a home for the command line.
+pub(super) struct Place {
     folder: tempfile::TempDir,
-    fake: Fake,
+    pub(super) fake: Fake,
 }
 
 impl Place {
-    async fn new(script: Script) -> Self {
+    pub(super) async fn new(script: Script) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), fake: Fake::serve(script).await }
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(super) async fn run(&self, arguments: &[&str]) -> Ran {
         run_at(&self.fake.address, self.folder.path(), arguments).await
     }
 
@@ -40,7 +41,7 @@ impl Place {
 }
 
 /// A build of three events.
-fn script(end: State) -> Script {
+pub(super) fn script(end: State) -> Script {
     Script {
         workflow: workflow("w1", State::Running),
         events: vec![
@@ -213,33 +214,6 @@ async fn a_list_is_read_in_pages_up_to_its_limit() {
         place.run(&["list", "-o", "name", "--limit", "3"]).await.out,
         "workflows/wa\nworkflows/wb\nworkflows/wc\n"
     );
-}
-
-#[tokio::test]
-async fn cancel_carries_its_reason_and_a_refusal_says_the_state() {
-    let place = Place::new(script(State::Cancelled)).await;
-    let ran = place.run(&["cancel", "w1", "--reason", "wrong size", "--wait"]).await;
-    assert_eq!(ran.exit, Exit::Cancelled, "{}", ran.err);
-    let cancel = place.fake.script().cancels[0].clone();
-    assert_eq!((cancel.reason.as_str(), cancel.request_id.is_empty()), ("wrong size", false));
-    place.fake.script().workflow.state = State::Succeeded.into();
-    assert_eq!(place.run(&["cancel", "w1"]).await.exit, Exit::Refused);
-}
-
-#[tokio::test]
-async fn a_gate_is_decided_by_the_etag_of_what_was_shown() {
-    let mut script = script(State::AwaitingApproval);
-    script.workflow.etag = "7-abc".into();
-    let place = Place::new(script).await;
-    let ran = place.run(&["approve", "w1", "approve-spend", "--reason", "within budget"]).await;
-    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
-    assert!(ran.err.contains("AWAITING_APPROVAL"), "{}", ran.err);
-    let approval = place.fake.script().approvals[0].clone();
-    let told = [approval.step, approval.etag, approval.reason];
-    assert_eq!(told, ["approve-spend", "7-abc", "within budget"]);
-    assert_eq!(place.run(&["deny", "w1", "approve-spend"]).await.exit, Exit::Done);
-    let denial = place.fake.script().denials[0].clone();
-    assert_eq!([denial.step, denial.etag], ["approve-spend", "7-abc"]);
 }
 
 #[tokio::test]

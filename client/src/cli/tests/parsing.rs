@@ -26,6 +26,13 @@ fn verbs_are_shortcuts_for_workflows() {
         "cancel w1 --reason x",
         "approve w1 approve-spend --reason x",
         "deny w1 approve-spend --yes",
+        "skip w1 make[a] --reason x --etag 7-a",
+        "abandon w1 --reason x --request-id r --yes --wait",
+        "pause w1",
+        "resume w1 --wait",
+        "retry w1 --wait --timeout 5m",
+        "delete w1 --yes",
+        "stuck --filter labels.team=edge",
         "start -f -",
     ] {
         assert!(matches!(parse(line).unwrap().command, Command::Shortcut(_)), "{line}");
@@ -57,6 +64,9 @@ fn wrong_usage_is_code_two() {
         "get w1 -o xml",
         "start",
         "approve w1",
+        "skip w1",
+        "pause",
+        "pause w1 --yes",
         "watch w1 --timeout soon",
         "start -f x -l team",
     ] {
