@@ -11,6 +11,7 @@ use causeway_sandbox::seed::Seed;
 use causeway_sandbox::world::Options;
 use causeway_tests::Scene;
 use causeway_tests::scene::assert_same;
+use serde_json::Value;
 
 /// The policy of the guide, as the ledger has it.
 const POLICY: &str = "ack-one-registered-cluster-policy-terway-eniip";
@@ -101,8 +102,8 @@ async fn two_live_builds_may_not_share_a_name() {
 }
 
 /// Two clusters whose builds have come as far as their node pools, and wait there.
-async fn both_at_their_pools() -> (Scene, [String; 2]) {
-    let options = Options { seed: Seed::two_clusters(), ..Options::default() };
+async fn both_at_their_pools(seed: Seed) -> (Scene, [String; 2]) {
+    let options = Options { seed, ..Options::default() };
     let mut scene = Scene::without_daemon(options).await;
     let config = scene.world.folder().file("causewayd.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -137,8 +138,8 @@ async fn waits_for_its_pool(scene: &Scene, id: &str) {
     tokio::time::timeout(LIMIT, waiting).await.expect("it gets as far as its node pool");
 }
 
-async fn one_leaves_and_the_other_goes_on(first_to_leave: usize) {
-    let (scene, ids) = both_at_their_pools().await;
+async fn one_leaves_and_the_other_goes_on(seed: Seed, first_to_leave: usize) {
+    let (scene, ids) = both_at_their_pools(seed).await;
     let (leaver, stayer) = (&ids[first_to_leave - 1], &ids[2 - first_to_leave]);
     scene.client().cancel(leaver, "it leaves").await.unwrap();
     assert_eq!(scene.rested(leaver).await.state(), State::Cancelled);
@@ -152,20 +153,23 @@ async fn one_leaves_and_the_other_goes_on(first_to_leave: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_cluster_keeps_what_is_shared_when_the_first_leaves() {
-    one_leaves_and_the_other_goes_on(1).await;
+    one_leaves_and_the_other_goes_on(Seed::two_clusters(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_cluster_keeps_what_is_shared_when_the_second_leaves() {
-    one_leaves_and_the_other_goes_on(2).await;
+    one_leaves_and_the_other_goes_on(Seed::two_clusters(), 2).await;
 }
 
-async fn both_leave(first_to_leave: usize) {
-    let (scene, ids) = both_at_their_pools().await;
+async fn both_leave(seed: Seed, first_to_leave: usize) {
+    let (scene, ids) = both_at_their_pools(seed).await;
     let (first, last) = (&ids[first_to_leave - 1], &ids[2 - first_to_leave]);
     scene.client().cancel(first, "one").await.unwrap();
     assert_eq!(scene.rested(first).await.state(), State::Cancelled);
     assert!(scene.ledger().await.contains(POLICY), "the policy went with the first");
+    if let Some(user) = &scene.world.seed().clusters[0].data_center.addon_user {
+        assert!(policies_of(&scene, user).await.contains(POLICY), "the grant went with the first");
+    }
     scene.client().cancel(last, "the other").await.unwrap();
     assert_eq!(scene.rested(last).await.state(), State::Cancelled);
     scene.assert_as_before().await;
@@ -173,12 +177,47 @@ async fn both_leave(first_to_leave: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_shared_goes_with_the_second_when_it_leaves_last() {
-    both_leave(1).await;
+    both_leave(Seed::two_clusters(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_shared_goes_with_the_first_when_it_leaves_last() {
-    both_leave(2).await;
+    both_leave(Seed::two_clusters(), 2).await;
+}
+
+/// Two clusters whose add-ons' Secrets hold a key of one RAM user, which somebody made for both.
+fn one_user_for_both() -> Seed {
+    let mut seed = Seed::two_clusters();
+    for cluster in &mut seed.clusters {
+        cluster.data_center.addon_user = Some("ack-one-addons".into());
+    }
+    seed
+}
+
+/// What is attached to a user, as the ledger has it.
+async fn policies_of(scene: &Scene, user: &str) -> String {
+    let ledger: Value = serde_json::from_str(&scene.ledger().await).unwrap();
+    ledger["cloud"]["ram"]["users"][user].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grant_of_one_user_stays_for_the_second_cluster_when_the_first_leaves() {
+    one_leaves_and_the_other_goes_on(one_user_for_both(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grant_of_one_user_stays_for_the_first_cluster_when_the_second_leaves() {
+    one_leaves_and_the_other_goes_on(one_user_for_both(), 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grant_of_one_user_goes_with_the_second_cluster_when_it_leaves_last() {
+    both_leave(one_user_for_both(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grant_of_one_user_goes_with_the_first_cluster_when_it_leaves_last() {
+    both_leave(one_user_for_both(), 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Runs one operation of one step, and turns what the step says into what the engine is told.
 
+use causeway_engine::event::Undone;
 use causeway_engine::input::{Operation, OperationKind};
 use causeway_engine::{Failure, StepOutcome};
 
@@ -65,12 +66,21 @@ async fn run_action(
             let decision = action.decide_group(context).await?;
             StepOutcome::Decided { keep: decision.keep, evidence: decision.evidence }
         }
-        OperationKind::Revert => match action.revert(context).await? {
+        OperationKind::Revert => match revert(action, context).await? {
             Revert::Done(undone) => StepOutcome::Reverted(undone),
             Revert::NotYet(message) => not_yet(context, message),
         },
         OperationKind::VerifyGone => StepOutcome::Gone(action.verify_gone(context).await?),
     })
+}
+
+/// Reverts; what others claim as well stays as it is, and goes with the last of them.
+pub(crate) async fn revert(action: &dyn Action, context: &Context) -> Result<Revert, Failure> {
+    if let Some(row) = context.claim.as_ref().filter(|row| !row.others.is_empty()) {
+        let reason = format!("shared: {} is relied on by {}", row.claim.key, row.others.join(", "));
+        return Ok(Revert::Done(Undone::Kept { reason, in_use: false }));
+    }
+    action.revert(context).await
 }
 
 fn not_yet(context: &Context, message: String) -> StepOutcome {

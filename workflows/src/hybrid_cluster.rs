@@ -59,7 +59,7 @@ pub fn definition() -> Definition {
         Template::action("fence-calico", FenceCalico).after(&GATE).lost_call(IdempotentByName),
         Template::action("create-ram-policy", CreateRamPolicy).after(&GATE).keys(policy_keys).lost_call(MayLand),
         Template::action("create-ram-user", CreateRamUser).after(&GATE).keys(user_keys).group(UNDO_GROUP).lost_call(IdempotentByName),
-        Template::action("attach-ram-policy", AttachRamPolicy).after(&["create-ram-policy", "create-ram-user"]).keys(user_keys).lost_call(IdempotentByName),
+        Template::action("attach-ram-policy", AttachRamPolicy).after(&["create-ram-policy", "create-ram-user"]).keys(attachment_keys).lost_call(IdempotentByName),
         Template::action("create-access-key", CreateAccessKey).after(&["create-ram-user"]).keys(user_keys).group(UNDO_GROUP).lost_call(MayLand),
         Template::action("store-addon-secret", StoreAddonSecret).after(&["create-access-key"]).keys(user_keys).group(UNDO_GROUP).lost_call(IdempotentByName),
         Template::action("install-terway", InstallTerway).after(&["attach-ram-policy", "store-addon-secret"]).lost_call(MayLand),
@@ -87,6 +87,12 @@ fn policy_keys(facts: &Facts<'_>) -> Vec<ResourceKey> {
 fn user_keys(facts: &Facts<'_>) -> Vec<ResourceKey> {
     let name = user_name(facts.text("/spec/cluster_id"));
     vec![ResourceKey::new(format!("account/{}/ram-user/{name}", facts.account_id))]
+}
+
+fn attachment_keys(facts: &Facts<'_>) -> Vec<ResourceKey> {
+    // Which user it will be is known only once the cluster's Secret was read, and two clusters may have the same one: the
+    // policy is held for all attachments of it.
+    [policy_keys(facts), user_keys(facts)].concat()
 }
 
 fn bucket_keys(facts: &Facts<'_>) -> Vec<ResourceKey> {
@@ -210,6 +216,15 @@ mod tests {
         let steps = steps(&["a"]);
         let publish = steps.iter().find(|step| step.template == "publish-init-script").unwrap();
         assert_eq!(publish.keys, [ResourceKey::from("bucket/kubelet-scripts/policy")]);
+    }
+
+    #[test]
+    fn the_policy_is_held_while_it_is_attached() {
+        let steps = steps(&["a"]);
+        let keys = |template: &str| {
+            steps.iter().find(|step| step.template == template).unwrap().keys.clone()
+        };
+        assert!(keys("attach-ram-policy").contains(&keys("create-ram-policy")[0]));
     }
 
     #[test]

@@ -342,13 +342,14 @@ pub trait Action: Send + Sync {
         Ok(None)
     }
 
-    /// The claim row that `observe` needs to see, for a shareable object.
-    fn claim_key(&self, _facts: &Facts<'_>) -> Option<ResourceKey> {
+    /// The key of the claim row that `observe` needs to see, for a shareable object; none where it can't be told yet: then
+    /// `observe` says why.
+    async fn claim_key(&self, _context: &Context) -> Option<ResourceKey> {
         None
     }
 }
 
-/// What is known before anything runs: for keys and fan-out.
+/// What is known before anything runs: for the keys of locks.
 pub struct Facts<'a> {
     /// The input document.
     pub input: &'a Value,

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_engine::event::{Claim, Object, Undone};
+use causeway_engine::event::{Claim, Object};
 use causeway_engine::input::{Operation, OperationKind, StepOutcome};
 use causeway_engine::state::{Step, UndoPhase};
-use causeway_engine::{DefinitionRef, Failure, FailureClass, Input, Workflow};
-use causeway_workflows::sdk::{ClaimRow, Context, Effects, Facts, Vault};
+use causeway_engine::{DefinitionRef, Failure, FailureClass, Input, ResourceKey, Workflow};
+use causeway_workflows::sdk::{ClaimRow, Context, Effects, Vault};
 use causeway_workflows::{Template, Work, dispatch};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
@@ -86,15 +86,6 @@ impl Runtime {
             Ok(context) => context,
             Err(failure) => return failure.into(),
         };
-        if operation.kind == OperationKind::Revert
-            && let Some(row) = context.claim.as_ref().filter(|row| !row.others.is_empty())
-        {
-            let reason = format!("shared with {}", row.others.join(", "));
-            return Report {
-                outcome: StepOutcome::Reverted(Undone::Kept { reason, in_use: false }),
-                sealed: Vec::new(),
-            };
-        }
         self.run_bounded(template, operation, context).await
     }
 
@@ -160,17 +151,12 @@ impl Runtime {
             ))
             .with_code(CONNECTION_MOVED)
         })?;
-        let facts = Facts {
-            input: &state.input,
-            account_id: &connection.config.account_id,
-            key: step.spec.key.as_deref(),
-        };
         let undoing = matches!(
             operation.kind,
             OperationKind::Revert | OperationKind::Decide | OperationKind::VerifyGone
         );
         let since = if undoing { step.undo_started_at } else { step.confirming_since };
-        Ok(Context {
+        let mut context = Context {
             workflow: state.id.clone(),
             step: step.spec.name.clone(),
             key: step.spec.key.clone(),
@@ -180,7 +166,7 @@ impl Runtime {
             verdict: step.verdict,
             output: step.output.clone(),
             effects: step.effects.clone(),
-            claim: self.claim_row(state, step, template, &facts).await?,
+            claim: None,
             attempt: operation.attempt,
             token: token(state, step, operation),
             deadline: operation.deadline,
@@ -195,22 +181,26 @@ impl Runtime {
             }),
             sealed: Mutex::new(Vec::new()),
             connection,
-        })
+        };
+        if let Work::Action(action) = &template.work {
+            let key = match &step.claim {
+                Some(claim) => Some(claim.key.clone()),
+                None if operation.kind == OperationKind::Observe => {
+                    action.claim_key(&context).await
+                }
+                None => None,
+            };
+            context.claim = self.claim_row(state, key).await?;
+        }
+        Ok(context)
     }
 
     async fn claim_row(
         &self,
         state: &Workflow,
-        step: &Step,
-        template: &Template,
-        facts: &Facts<'_>,
+        key: Option<ResourceKey>,
     ) -> Result<Option<ClaimRow>, Failure> {
-        let Work::Action(action) = &template.work else { return Ok(None) };
-        let Some(key) =
-            step.claim.as_ref().map(|claim| claim.key.clone()).or_else(|| action.claim_key(facts))
-        else {
-            return Ok(None);
-        };
+        let Some(key) = key else { return Ok(None) };
         let row = self.store.claim(key.as_str()).await.map_err(|error| {
             Failure::retryable(format!("the claim on {key} can't be read: {error}"))
         })?;

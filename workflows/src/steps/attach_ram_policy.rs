@@ -1,11 +1,13 @@
 //! `attach-ram-policy`: grants the policy to the add-ons' user. Its undo detaches only what it attached, after all that
-//! needs the grant is gone.
+//! needs the grant is gone. Clusters whose Secrets hold keys of one user share the grant: whoever comes first makes it,
+//! whoever leaves last takes it back.
 //!
 //! Idempotent by name: attaching again is told apart by its own error, and is a success.
 
 use async_trait::async_trait;
 use causeway_engine::Failure;
-use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
+use causeway_engine::event::{Claim, Object, Origin, Resolution, Undone, Verdict};
+use causeway_engine::ids::ResourceKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -37,15 +39,22 @@ impl Action for AttachRamPolicy {
         })?;
         let mut before =
             Attachment { user_name: user.user_name, policy_name: POLICY_NAME.to_owned(), attached };
+        let row = context.claim.as_ref().map(|row| row.claim.clone());
         if !attached {
-            return Ok(Observed::change(value(&before)));
+            let claim = row.unwrap_or_else(|| first_claim(context, &before));
+            return Ok(Observed::change(value(&before)).claiming(claim));
         }
-        // An attachment has no room for a marker; on a user of our own making it can only be ours.
+        // An attachment has no room for a marker; on a user of our own making it is ours, or claimed by who made it.
         let owner = ram::get_user(&client, &before.user_name).await?;
         let ours = owner.is_some_and(|user| is_marked_by(&user.comments, &context.workflow));
         before.attached = !ours;
-        let verdict = if ours { Verdict::Ours } else { Verdict::Adopted };
-        Ok(Observed::as_wanted(verdict, value(&before), value(&before)))
+        let as_wanted = |verdict| Observed::as_wanted(verdict, value(&before), value(&before));
+        Ok(match row {
+            Some(claim) if ours => as_wanted(Verdict::Ours).claiming(claim),
+            Some(claim) => as_wanted(Verdict::Shared).claiming(claim),
+            None if ours => as_wanted(Verdict::Ours).claiming(first_claim(context, &before)),
+            None => as_wanted(Verdict::Adopted),
+        })
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
@@ -106,6 +115,23 @@ impl Action for AttachRamPolicy {
         let client = cloud_of(context).await?;
         Ok(Some(attached(&client, &before.user_name).await? != Some(true)))
     }
+
+    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
+        let user: AddonUser = context.output_of("create-ram-user").ok()?;
+        Some(attachment_key(context, &user.user_name))
+    }
+}
+
+/// The row of the attachment to this user.
+fn attachment_key(context: &Context, user: &str) -> ResourceKey {
+    let account = &context.connection.config.account_id;
+    ResourceKey::new(format!("account/{account}/ram-policy/{POLICY_NAME}/user/{user}"))
+}
+
+/// The claim of whoever comes first: before it, nothing was attached.
+fn first_claim(context: &Context, before: &Attachment) -> Claim {
+    let key = attachment_key(context, &before.user_name);
+    Claim { key, origin: Origin::Created, before: value(before) }
 }
 
 /// Whether the policy is attached to the user; `None` where there is no user.

@@ -18,7 +18,7 @@ use super::cloud::{
 };
 use super::policy_document::{DOCUMENT_CHARS_MAX, document, extended, grants, same};
 use crate::alibaba::{Client, ram};
-use crate::sdk::{Action, Confirm, Context, Facts, Observed, Revert, value};
+use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::spec::document::Policy;
 
 /// Versions that a policy may have.
@@ -169,12 +169,6 @@ impl Action for CreateRamPolicy {
     }
 
     async fn revert(&self, context: &Context) -> Result<Revert, Failure> {
-        let others = context.claim.as_ref().map(|row| row.others.as_slice()).unwrap_or_default();
-        if !others.is_empty() {
-            let reason =
-                format!("shared: policy {POLICY_NAME} is relied on by {}", others.join(", "));
-            return Ok(Revert::Done(Undone::Kept { reason, in_use: false }));
-        }
         // The last one puts back what was there before the first one.
         let row =
             context.claim.as_ref().and_then(|row| Before::deserialize(&row.claim.before).ok());
@@ -205,8 +199,8 @@ impl Action for CreateRamPolicy {
         }))
     }
 
-    fn claim_key(&self, facts: &Facts<'_>) -> Option<ResourceKey> {
-        Some(policy_key(facts.account_id))
+    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
+        Some(policy_key(&context.connection.config.account_id))
     }
 }
 

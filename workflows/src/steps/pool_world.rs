@@ -308,6 +308,11 @@ impl World {
                 "",
                 "<BucketInfo><Bucket><Location>oss-cn-hangzhou</Location><BlockPublicAccess>false</BlockPublicAccess></Bucket></BucketInfo>",
             ),
+            ("GET", "acl") => Reply::of(
+                "200 OK",
+                "",
+                "<AccessControlPolicy><AccessControlList><Grant>private</Grant></AccessControlList></AccessControlPolicy>",
+            ),
             ("GET", "policy") => match &self.policy {
                 Some(policy) => Reply::of("200 OK", "", policy),
                 None => missing("NoSuchBucketPolicy"),

@@ -10,7 +10,8 @@ mod policy;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
+use causeway_engine::event::{Claim, Object, Origin, Resolution, Undone, Verdict};
+use causeway_engine::ids::ResourceKey;
 use causeway_engine::{Failure, FailureClass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,13 +94,18 @@ impl Action for PublishInitScript {
             policy: if ours { None } else { policy },
             statement: plan.statement,
         };
-        let output = value(&plan.published);
+        let row = context.claim.as_ref().map(|row| row.claim.clone());
+        let as_wanted =
+            |verdict| Observed::as_wanted(verdict, value(&before), value(&plan.published));
         let observed = match (complete, ours) {
-            (true, true) => Observed::as_wanted(Verdict::Ours, value(&before), output),
-            (true, false) => Observed::as_wanted(Verdict::Adopted, value(&before), output),
+            (true, true) => as_wanted(Verdict::Ours),
+            (true, false) if row.is_some() => as_wanted(Verdict::Shared),
+            // As wanted, and nobody's of ours: nothing to claim.
+            (true, false) => return Ok(Observed { warnings, ..as_wanted(Verdict::Adopted) }),
             (false, _) => Observed::change(value(&before)),
         };
-        Ok(Observed { warnings, ..observed })
+        let claim = row.unwrap_or_else(|| first_claim(&before));
+        Ok(Observed { warnings, ..observed.claiming(claim) })
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
@@ -155,7 +161,10 @@ impl Action for PublishInitScript {
 
     async fn revert(&self, context: &Context) -> Result<Revert, Failure> {
         let client = cloud_of(context).await?;
-        let before: Before = context.before_image()?;
+        // The last claimant puts back what was there before the first one.
+        let row =
+            context.claim.as_ref().and_then(|row| Before::deserialize(&row.claim.before).ok());
+        let before = row.map_or_else(|| context.before_image(), Ok)?;
         let mut did = !context.effects.is_empty();
         let mut kept = Vec::new();
         if let Some(statement) = before.statement.as_ref().filter(|_| !before.has_statement) {
@@ -171,8 +180,7 @@ impl Action for PublishInitScript {
         if !before.object {
             let (bucket, key) = (&before.published.bucket, &before.published.key);
             let found = or_bucket_gone(oss::head_object(&client, bucket, key).await)?;
-            if found.as_ref().is_some_and(|head| head.workflow() != Some(context.workflow.as_str()))
-            {
+            if found.as_ref().is_some_and(|head| !is_claimed(context, &before, head)) {
                 kept.push("the object");
             } else {
                 if found.is_some() {
@@ -207,6 +215,30 @@ impl Action for PublishInitScript {
             None => false,
         };
         Ok(Some(!object && !statement))
+    }
+
+    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
+        Some(object_key(&Plan::of(context).await.ok()?.published))
+    }
+}
+
+/// The row of the object with its statement: one, as the script names its cluster, and a cluster's instances are in one VPC.
+fn object_key(published: &PublishedScript) -> ResourceKey {
+    ResourceKey::new(format!("bucket/{}/object/{}", published.bucket, published.key))
+}
+
+/// The claim of whoever comes first.
+fn first_claim(before: &Before) -> Claim {
+    let origin = if before.object { Origin::Modified } else { Origin::Created };
+    Claim { key: object_key(&before.published), origin, before: value(before) }
+}
+
+/// Whether the object is what this workflow put there, or another that claimed it.
+fn is_claimed(context: &Context, before: &Before, head: &ObjectHead) -> bool {
+    match head.workflow() {
+        Some(workflow) if workflow == context.workflow.as_str() => true,
+        Some(_) => context.claim.is_some() && head.etag == before.etag,
+        None => false,
     }
 }
 
@@ -358,6 +390,41 @@ mod tests {
         assert_eq!(world.world().calls, ["PUT ", "PUT policy"], "the object is not written again");
         assert_eq!(bench.resolve(&PublishInitScript).await.unwrap(), Resolution::Done);
         assert_eq!(bench.observe(&PublishInitScript).await.unwrap(), Verdict::Ours);
+    }
+
+    #[tokio::test]
+    async fn the_last_of_two_workflows_with_the_same_script_takes_it_away_whoever_leaves_first() {
+        for first_leaves_first in [true, false] {
+            let world = PoolWorld::new().await;
+            world.world().policy = Some(POLICY.to_owned());
+            let mut first = world.bench("publish-init-script");
+            assert_eq!(first.observe(&PublishInitScript).await.unwrap(), Verdict::Change);
+            first.apply(&PublishInitScript).await.unwrap();
+            let mut second = world.bench("publish-init-script");
+            second.context_mut().workflow = "w2".into();
+            let row = first.context().claim.clone().unwrap();
+            let key = PublishInitScript.claim_key(second.context()).await;
+            assert_eq!(key.as_ref(), Some(&row.claim.key));
+            second.context_mut().claim = Some(row.clone());
+            assert_eq!(second.observe(&PublishInitScript).await.unwrap(), Verdict::Shared);
+            assert_eq!(second.context().claim, Some(row), "the row keeps what the first one found");
+            let (leaver, stayer) = if first_leaves_first {
+                (&mut first, &mut second)
+            } else {
+                (&mut second, &mut first)
+            };
+            leaver.share_with(&["the other"]);
+            let kept = leaver.revert(&PublishInitScript).await.unwrap();
+            assert!(
+                matches!(&kept, Undone::Kept { reason, in_use: false } if reason.ends_with("the other")),
+                "{kept:?}"
+            );
+            assert_eq!(world.world().objects.len(), 1);
+            assert!(world.world().policy.as_ref().unwrap().contains("acs:SourceVpc"));
+            assert_eq!(stayer.revert(&PublishInitScript).await.unwrap(), Undone::Reverted);
+            assert_eq!(world.world().policy.as_deref(), Some(POLICY));
+            assert!(world.world().objects.is_empty());
+        }
     }
 
     #[tokio::test]

@@ -4,15 +4,15 @@ use causeway_engine::FailureClass;
 use causeway_engine::event::{Resolution, Undone, Verdict};
 use serde_json::{Value, json};
 
-use super::addon_identity::{POLICY_NAME, user_name};
+use super::addon_identity::{Holdings, POLICY_NAME, user_name};
 use super::attach_ram_policy::AttachRamPolicy;
 use super::check_identity::CheckIdentity;
 use super::create_access_key::CreateAccessKey;
 use super::create_ram_policy::CreateRamPolicy;
 use super::create_ram_user::CreateRamUser;
 use super::policy_document::document;
-use super::ram_world::{ACCOUNT, CLUSTER, Fault, Policy, User, World, kept};
-use crate::sdk::{Check, Checked, Confirm};
+use super::ram_world::{ACCOUNT, Bench, CLUSTER, Fault, Policy, User, World, kept};
+use crate::sdk::{Action, Check, Checked, Confirm};
 use crate::spec::document::Policy as Wanted;
 
 const OTHER: &str =
@@ -275,6 +275,53 @@ async fn the_grant_is_given_once_and_taken_back_only_if_ours() {
         .insert(name, User { policies: [POLICY_NAME.to_owned()].into(), ..User::default() });
     let mut step = world.step("attach-ram-policy").with("create-ram-user", &user);
     assert_eq!(step.observe(&AttachRamPolicy).await.unwrap(), Verdict::Adopted);
+}
+
+/// The step of a workflow whose cluster's Secret holds a key of a user that others use too.
+fn grant_of<'a>(world: &'a World, workflow: &str) -> Bench<'a> {
+    let user = json!({"user_name": "ack-one-addons", "user_id": "1", "from_secret": true, "baseline": Holdings::default()});
+    world.step_of(workflow, "attach-ram-policy").with("create-ram-user", &user)
+}
+
+#[tokio::test]
+async fn the_last_of_two_clusters_with_one_user_takes_the_grant_back_whoever_leaves_first() {
+    for first_leaves_first in [true, false] {
+        let world = World::new().await;
+        world.ram().users.insert("ack-one-addons".into(), User::default());
+        let before = world.ram().dump();
+        let mut first = grant_of(&world, "w1");
+        assert_eq!(first.observe(&AttachRamPolicy).await.unwrap(), Verdict::Change);
+        first.apply(&AttachRamPolicy).await.unwrap();
+        let claim = first.claim.clone().unwrap();
+        let mut second = grant_of(&world, "w2");
+        assert_eq!(AttachRamPolicy.claim_key(&second.context).await.as_ref(), Some(&claim.key));
+        second.row(&claim, &["w1"]);
+        assert_eq!(second.observe(&AttachRamPolicy).await.unwrap(), Verdict::Shared);
+        assert_eq!(second.claim.as_ref(), Some(&claim), "the row keeps what the first one found");
+        let granted = world.ram().dump();
+        let (leaver, stayer) =
+            if first_leaves_first { (&mut first, &mut second) } else { (&mut second, &mut first) };
+        leaver.row(&claim, &["the other"]);
+        let reason = kept(leaver.revert(&AttachRamPolicy).await.unwrap());
+        assert!(reason.starts_with("shared: ") && reason.ends_with("the other"), "{reason}");
+        assert_eq!(world.ram().dump(), granted);
+        stayer.row(&claim, &[]);
+        assert_eq!(stayer.revert(&AttachRamPolicy).await.unwrap(), Undone::Reverted);
+        assert_eq!(world.ram().dump(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_somebody_took_back_meanwhile_is_given_again_under_the_same_claim() {
+    let world = World::new().await;
+    world.ram().users.insert("ack-one-addons".into(), User::default());
+    let mut first = grant_of(&world, "w1");
+    first.observe(&AttachRamPolicy).await.unwrap();
+    let claim = first.claim.clone().unwrap();
+    let mut second = grant_of(&world, "w2");
+    second.row(&claim, &["w1"]);
+    assert_eq!(second.observe(&AttachRamPolicy).await.unwrap(), Verdict::Change);
+    assert_eq!(second.claim, Some(claim));
 }
 
 #[tokio::test]

@@ -460,7 +460,7 @@ impl Bench<'_> {
     }
 
     pub(super) async fn revert(&mut self, action: &dyn Action) -> Result<Undone, Failure> {
-        let answered = action.revert(&self.context).await;
+        let answered = crate::dispatch::revert(action, &self.context).await;
         self.record();
         match answered? {
             Revert::Done(undone) => Ok(undone),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kubernetes::fake::FakeKube;
 use crate::kubernetes::{Cluster, Clusters, KubeconfigSource};
-use crate::sdk::{Action, Confirm, Context, Effects, Observed, Revert, Vault};
+use crate::sdk::{Action, ClaimRow, Confirm, Context, Effects, Observed, Revert, Vault};
 use crate::{Connection, Timing};
 
 /// The registered cluster of every bench.
@@ -166,6 +166,10 @@ impl Bench {
         self.context.before = observed.before.clone();
         self.context.verdict = Some(verdict);
         self.context.output = observed.output.clone();
+        self.context.claim = observed.claim.clone().map(|claim| {
+            let others = self.context.claim.take().map(|row| row.others).unwrap_or_default();
+            ClaimRow { claim, others }
+        });
         self.observed = Some(observed);
         Ok(verdict)
     }
@@ -179,10 +183,16 @@ impl Bench {
         Ok(())
     }
 
+    /// What this step claims is claimed by others, too.
+    pub(crate) fn share_with(&mut self, others: &[&str]) {
+        let row = self.context.claim.as_mut().unwrap();
+        row.others = others.iter().map(|other| (*other).to_owned()).collect();
+    }
+
     /// One call of the undo.
     pub(crate) async fn revert_once(&mut self, action: &dyn Action) -> Result<Revert, Failure> {
         self.begin();
-        let answered = action.revert(&self.context).await;
+        let answered = crate::dispatch::revert(action, &self.context).await;
         self.take_effects();
         answered
     }
