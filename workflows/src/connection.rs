@@ -130,6 +130,17 @@ impl Connection {
         Self::with_credentials(config, timing, credentials)
     }
 
+    /// The same connection for looking only: a mutating call is refused before it is sent, and `trail` hears which actions
+    /// of the cloud its key was seen to be allowed.
+    #[must_use]
+    pub fn read_only(&self, trail: &alibaba::Trail) -> Self {
+        Self {
+            config: self.config.clone(),
+            cloud: self.cloud.read_only(trail),
+            clusters: self.clusters.read_only(),
+        }
+    }
+
     fn with_credentials(
         config: ConnectionConfig,
         timing: &Timing,

@@ -2,10 +2,11 @@
 
 use causeway_engine::event::Undone;
 use causeway_engine::input::{Operation, OperationKind};
-use causeway_engine::{Failure, StepOutcome};
+use causeway_engine::{Failure, Finding, StepOutcome};
+use serde_json::{Value, json};
 
 use crate::definition::{Template, Work};
-use crate::sdk::{Action, Check, Checked, Confirm, Context, Revert};
+use crate::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert, value};
 use crate::timing::millis;
 
 /// Runs `operation` of a step of `template`. Never fails: a failure is an outcome.
@@ -72,6 +73,39 @@ async fn run_action(
         },
         OperationKind::VerifyGone => StepOutcome::Gone(action.verify_gone(context).await?),
     })
+}
+
+/// What of a look at the world must be the same at the start as it was in the plan; none for outcomes that are no look.
+/// Sealed references in it still stand for their plaintext.
+#[must_use]
+pub fn evidence(template: &Template, context: &Context, outcome: &StepOutcome) -> Option<Value> {
+    let said = |warnings: &[Finding]| -> Vec<Value> {
+        // Messages may count things that change by themselves; what is said about what does not.
+        warnings.iter().map(|finding| json!([finding.code, finding.subject])).collect()
+    };
+    match (outcome, &template.work) {
+        (StepOutcome::Passed { output, warnings }, Work::Check(_)) => {
+            Some(json!({"passed": output, "said": said(warnings)}))
+        }
+        (
+            StepOutcome::Observed { before, verdict, claim, output, warnings },
+            Work::Action(action),
+        ) => {
+            let observed = Observed {
+                before: before.clone(),
+                verdict: *verdict,
+                output: output.clone(),
+                claim: claim.clone(),
+                warnings: warnings.clone(),
+            };
+            let seen = action.evidence(context, &observed);
+            Some(json!({"verdict": value(verdict), "seen": seen, "said": said(warnings)}))
+        }
+        (StepOutcome::Failed(failure), _) => {
+            Some(json!({"failed": failure.code, "said": said(&failure.findings)}))
+        }
+        _ => None,
+    }
 }
 
 /// Reverts; what others claim as well stays as it is, and goes with the last of them.

@@ -6,6 +6,7 @@ use causeway_engine::{Failure, LostCall};
 use serde_json::{Value, json};
 
 use crate::definition::{Definition, Template};
+use crate::preview::Preview;
 use crate::sdk::{Action, Check, Checked, Context, Observed, Revert};
 
 const NAMES: [&str; 10] = [
@@ -42,12 +43,24 @@ impl Check for Noop {
     async fn check(&self, _context: &Context) -> Result<Checked, Failure> {
         Ok(Checked::Passed { output: Value::Null, warnings: Vec::new() })
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 #[async_trait]
 impl Action for Noop {
     async fn observe(&self, _context: &Context) -> Result<Observed, Failure> {
         Ok(Observed::change(json!({ "there": false })))
+    }
+
+    async fn preview(&self, _context: &Context) -> Result<Preview, Failure> {
+        Ok(Preview::undone_by("nothing to undo"))
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn apply(&self, _context: &Context) -> Result<Value, Failure> {

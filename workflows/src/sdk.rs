@@ -7,14 +7,18 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use causeway_engine::event::{Claim, Object, Resolution, Undone, Verdict};
 use causeway_engine::ids::ResourceKey;
-use causeway_engine::{Failure, Finding, StepName, Time, WorkflowId};
+use causeway_engine::{Failure, Finding, Severity, StepName, Time, WorkflowId};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::connection::Connection;
+use crate::preview::Preview;
 use crate::timing::Timing;
+
+/// Code of a failure to read the output of a step that has none yet.
+const MISSING_OUTPUT: &str = "MISSING_OUTPUT";
 
 /// Reads the clock that the daemon was given.
 pub type Now = Arc<dyn Fn() -> Time + Send + Sync>;
@@ -98,13 +102,10 @@ impl Context {
     /// # Errors
     /// Permanent where the step has none, or one of another shape: a fault of the definition.
     pub fn output_of<T: DeserializeOwned>(&self, step: &str) -> Result<T, Failure> {
-        let value = self.outputs.get(&StepName::from(step)).ok_or_else(|| {
-            Failure::permanent(format!(
-                "step {} needs the output of step {step}, which has none",
-                self.step
-            ))
-            .with_code("MISSING_OUTPUT")
-        })?;
+        let value = self
+            .outputs
+            .get(&StepName::from(step))
+            .ok_or_else(|| missing_output(&self.step, step))?;
         decode(value, &format!("output of step {step}"))
     }
 
@@ -176,6 +177,26 @@ impl Context {
             _ => Ok(()),
         }
     }
+}
+
+fn missing_output(step: &StepName, needed: &str) -> Failure {
+    let message = format!("step {step} needs the output of step {needed}, which has none");
+    // The finding carries the name, for whoever has to say after which step more is known.
+    let finding = Finding {
+        severity: Severity::Error,
+        code: MISSING_OUTPUT.to_owned(),
+        subject: needed.to_owned(),
+        message: message.clone(),
+        remedy: String::new(),
+    };
+    Failure::findings(message, vec![finding]).with_code(MISSING_OUTPUT)
+}
+
+/// The step whose output was missing, where that is what a failure is about.
+#[must_use]
+pub fn missing_output_of(failure: &Failure) -> Option<&str> {
+    let missing = failure.code.as_deref() == Some(MISSING_OUTPUT);
+    failure.findings.first().filter(|_| missing).map(|finding| finding.subject.as_str())
 }
 
 fn decode<T: DeserializeOwned>(value: &Value, what: &str) -> Result<T, Failure> {
@@ -284,6 +305,9 @@ pub trait Check: Send + Sync {
     /// # Errors
     /// Permanent with findings where the world is not fit; others as the calls failed.
     async fn check(&self, context: &Context) -> Result<Checked, Failure>;
+
+    /// The RAM actions that it may call, such as `vpc:DescribeVSwitches`.
+    fn ram_actions(&self) -> &'static [&'static str];
 }
 
 /// A step that changes the world. Every method is safe to repeat.
@@ -294,6 +318,24 @@ pub trait Action: Send + Sync {
     /// # Errors
     /// As the calls failed; `CONFLICT` where something stands in the way.
     async fn observe(&self, context: &Context) -> Result<Observed, Failure>;
+
+    /// What `apply` would do, for a plan: made of the before-image by the same functions that `apply` uses, so that a plan
+    /// can't lie. Called right after `observe`, with its before-image and verdict; and with neither where `observe` can't be
+    /// called yet, as outputs of earlier steps are missing: then the context's outputs hold what those steps are expected
+    /// to answer. No secret goes into it.
+    ///
+    /// # Errors
+    /// As the calls failed; where an output is missing.
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure>;
+
+    /// What of an observation must not have changed between a plan and the start: without anything that comes from the
+    /// clock, from chance or from the workflow's id. Sealed references in it count by their plaintext.
+    fn evidence(&self, _context: &Context, observed: &Observed) -> Value {
+        observed.before.clone()
+    }
+
+    /// The RAM actions that it may call, its undo included, such as `ram:CreateUser`.
+    fn ram_actions(&self) -> &'static [&'static str];
 
     /// Changes the world, conditionally on the before-image; idempotent given before-image and token. Answers the output.
     ///

@@ -16,6 +16,7 @@ use super::credentials::Credentials;
 use super::endpoints::{Base, Endpoints, Product};
 use super::error::{Access, Cause, Error, RawAnswer};
 use super::params::{Params, encode};
+use super::trail::Trail;
 
 /// Largest answer that is read, in bytes; a page of the largest list is well under 1 MiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -25,6 +26,9 @@ const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Sent with every call.
 const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
+
+/// Why a client for looking only does not send a mutating call.
+const READ_ONLY: &str = "it would change something, and only a look was asked for";
 
 /// Time and nonces, given from outside so that tests can fix them.
 #[derive(Clone)]
@@ -79,6 +83,10 @@ pub struct Client {
     deadline: Option<Timestamp>,
     /// The account of the key that signs, once asked; a key never changes its account.
     account: Arc<OnceCell<String>>,
+    /// Refuses every mutating call before it is sent.
+    read_only: bool,
+    /// What the key was seen to be allowed.
+    trail: Option<Trail>,
     pub(super) sources: Sources,
 }
 
@@ -147,8 +155,17 @@ impl Client {
             call_timeout: options.call_timeout,
             deadline: None,
             account: Arc::new(OnceCell::new()),
+            read_only: false,
+            trail: None,
             sources: options.sources,
         })
+    }
+
+    /// The same client for looking only: a mutating call is refused before it is sent, and `trail` hears which actions
+    /// the key was seen to be allowed.
+    #[must_use]
+    pub fn read_only(&self, trail: &Trail) -> Self {
+        Self { read_only: true, trail: Some(trail.clone()), ..self.clone() }
     }
 
     /// The same client for calls that must all be over at `deadline`.
@@ -169,7 +186,8 @@ impl Client {
     /// The same client signing with another key, to see whether that key works.
     #[must_use]
     pub fn signing_with(&self, credentials: Credentials) -> Self {
-        Self { credentials, account: Arc::new(OnceCell::new()), ..self.clone() }
+        // What another key may do says nothing about ours.
+        Self { credentials, account: Arc::new(OnceCell::new()), trail: None, ..self.clone() }
     }
 
     /// The account of the key that signs; asked once.
@@ -310,7 +328,14 @@ impl Client {
             code = tracing::field::Empty,
             request_id = tracing::field::Empty,
         );
-        let result = self.send_in_time(request, limit, sign).instrument(span.clone()).await;
+        let result = if self.read_only && request.access == Access::Mutate {
+            Err(request.error(Cause::Invalid(READ_ONLY.to_owned())))
+        } else {
+            self.send_in_time(request, limit, sign).instrument(span.clone()).await
+        };
+        if let Some(trail) = &self.trail {
+            trail.note(request.product, request.action, result.as_ref().err());
+        }
         if let Err(error) = &result {
             span.record(
                 "code",

@@ -21,12 +21,14 @@ pub mod ram;
 pub mod sts;
 #[cfg(test)]
 mod tests;
+mod trail;
 pub mod vpc;
 
 pub use client::{Client, Options, SetupError, Sources};
 pub use credentials::Credentials;
 pub use endpoints::{EndpointError, Endpoints, Product};
 pub use error::{Access, Cause, Error, ErrorAnswer};
+pub use trail::Trail;
 
 use serde::{Deserialize, Deserializer};
 

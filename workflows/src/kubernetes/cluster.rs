@@ -16,6 +16,7 @@ use super::answer;
 use super::error::{Access, Cause, Error};
 use super::patch::merge_patch;
 use super::resource::{ObjectRef, Resource, encode};
+use super::verb::Verb;
 use crate::sdk::Now;
 
 /// Objects per page of a list: keeps an answer well under the bound on bodies.
@@ -36,27 +37,14 @@ pub struct Cluster {
     pub(super) bound: Option<(Time, Now)>,
     /// Set when the API server refused the credentials, or could not be reached: the kubeconfig is read anew.
     pub(super) outdated: Arc<AtomicBool>,
+    /// Refuses every mutating call before it is sent.
+    pub(super) read_only: bool,
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster").field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// A permission to ask about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Review<'a> {
-    /// `get`, `patch`, …
-    pub verb: &'a str,
-    /// Of what.
-    pub resource: Resource,
-    /// Where; `None`: in all namespaces, or none.
-    pub namespace: Option<&'a str>,
-    /// Of one object only.
-    pub name: Option<&'a str>,
-    /// `eviction` of pods, for example.
-    pub subresource: Option<&'a str>,
 }
 
 /// A call, not yet sent.
@@ -260,13 +248,9 @@ impl Cluster {
     ///
     /// # Errors
     /// As the call failed.
-    pub async fn allowed(&self, review: &Review<'_>) -> Result<bool, Failure> {
-        let mut attributes = json!({"verb": review.verb, "group": review.resource.group(), "resource": review.resource.plural()});
-        let parts = [
-            ("namespace", review.namespace),
-            ("name", review.name),
-            ("subresource", review.subresource),
-        ];
+    pub async fn allowed(&self, need: &Verb) -> Result<bool, Failure> {
+        let mut attributes = json!({"verb": need.verb, "group": need.resource.group(), "resource": need.resource.plural()});
+        let parts = [("namespace", need.namespace.as_deref()), ("subresource", need.subresource)];
         for (field, part) in parts.into_iter().filter_map(|(field, part)| Some((field, part?))) {
             attributes[field] = part.into();
         }
@@ -275,11 +259,7 @@ impl Cluster {
         });
         let call = Call {
             verb: "create",
-            target: format!(
-                "selfsubjectaccessreviews ({} {})",
-                review.verb,
-                review.resource.plural()
-            ),
+            target: format!("selfsubjectaccessreviews ({} {})", need.verb, need.resource.plural()),
             access: Access::Read,
             method: Method::POST,
             uri: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned(),
@@ -330,6 +310,9 @@ impl Cluster {
     }
 
     async fn send_in_time(&self, call: &Call<'_>) -> Result<Value, Cause> {
+        if self.read_only && call.access == Access::Mutate {
+            return Err(Cause::ReadOnly);
+        }
         let mut budget = self.call_timeout;
         if let (Access::Mutate, Some((deadline, now))) = (call.access, &self.bound) {
             budget = budget.min(Duration::from_millis(deadline.ms_since(now())));

@@ -41,7 +41,8 @@ pub struct Clusters {
     files: BTreeMap<String, PathBuf>,
     source: Arc<dyn KubeconfigSource>,
     options: Options,
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Arc<Mutex<HashMap<String, Slot>>>,
+    read_only: bool,
 }
 
 impl Clusters {
@@ -54,7 +55,19 @@ impl Clusters {
     ) -> Self {
         // Whoever was first to install the provider chose this very one.
         rustls::crypto::ring::default_provider().install_default().ok();
-        Self { files, source, options, slots: Mutex::default() }
+        Self { files, source, options, slots: Arc::default(), read_only: false }
+    }
+
+    /// The same clusters for looking only: a mutating call is refused before it is sent.
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        Self {
+            files: self.files.clone(),
+            source: Arc::clone(&self.source),
+            options: self.options,
+            slots: Arc::clone(&self.slots),
+            read_only: true,
+        }
     }
 
     /// A cluster's API; nothing but its kubeconfig has been asked for yet.
@@ -62,6 +75,11 @@ impl Clusters {
     /// # Errors
     /// Permanent where the kubeconfig can't be used; else as fetching it failed.
     pub async fn get(&self, cluster_id: &str) -> Result<Cluster, Failure> {
+        let cluster = self.connected(cluster_id).await?;
+        Ok(Cluster { read_only: self.read_only, ..cluster })
+    }
+
+    async fn connected(&self, cluster_id: &str) -> Result<Cluster, Failure> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(cluster_id.to_owned()).or_default())
@@ -113,6 +131,7 @@ impl Clusters {
             call_timeout: self.options.call_timeout,
             bound: None,
             outdated: Arc::new(AtomicBool::new(false)),
+            read_only: false,
         })
     }
 

@@ -53,6 +53,8 @@ pub enum Cause {
     Unreadable(String),
     /// The attempt's deadline is over; nothing was sent.
     Deadline,
+    /// It would change something, and only a look was asked for; nothing was sent.
+    ReadOnly,
 }
 
 impl fmt::Display for Cause {
@@ -68,6 +70,9 @@ impl fmt::Display for Cause {
             Self::Lost(why) => write!(f, "the answer was lost: {why}"),
             Self::Unreadable(why) => write!(f, "the answer can't be read: {why}"),
             Self::Deadline => f.write_str("not sent: the attempt's deadline has passed"),
+            Self::ReadOnly => {
+                f.write_str("not sent: it would change something, and only a look was asked for")
+            }
         }
     }
 }
@@ -92,6 +97,7 @@ impl Error {
                 408 | 500.. => lost,
                 _ => FailureClass::Permanent,
             },
+            Cause::ReadOnly => FailureClass::Permanent,
             Cause::NotSent(_) | Cause::Deadline => FailureClass::Retryable,
             Cause::Lost(_) | Cause::Unreadable(_) => lost,
         }
@@ -102,7 +108,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match &self.cause {
             Cause::Answer { status, .. } => Some(*status),
-            Cause::NotSent(_) | Cause::Lost(_) | Cause::Unreadable(_) | Cause::Deadline => None,
+            _ => None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Error {
             Cause::Lost(_) => "ANSWER_LOST",
             Cause::Unreadable(_) => "ANSWER_UNREADABLE",
             Cause::Deadline => "ATTEMPT_DEADLINE",
+            Cause::ReadOnly => "READ_ONLY",
         }
     }
 
@@ -133,7 +140,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let retry_after_ms = match &error.cause {
             Cause::Answer { retry_after, .. } => retry_after.map(millis),
-            Cause::NotSent(_) | Cause::Lost(_) | Cause::Unreadable(_) | Cause::Deadline => None,
+            _ => None,
         };
         let message = format!("{error}{}", error.remedy());
         Self { retry_after_ms, ..Self::new(error.class(), message).with_code(error.code()) }

@@ -113,6 +113,7 @@ impl FakeKube {
             call_timeout: Duration::from_secs(5),
             bound: None,
             outdated: Arc::new(AtomicBool::new(false)),
+            read_only: false,
         }
     }
 

@@ -13,8 +13,9 @@ mod patch;
 mod pinned;
 mod resource;
 pub mod rollout;
+mod verb;
 
-pub use cluster::{Cluster, FIELD_MANAGER, Review};
+pub use cluster::{Cluster, FIELD_MANAGER};
 pub use clusters::{Clusters, KubeconfigSource, Options};
 pub use error::{Access, Cause, Error};
 pub use marker::MARKER;
@@ -22,3 +23,4 @@ pub use patch::merge_patch;
 pub use pinned::cluster_of;
 pub(crate) use pinned::kube_system_uid;
 pub use resource::{ObjectRef, Resource};
+pub use verb::{Verb, verbs};

@@ -4,6 +4,8 @@
 //!
 //! Idempotent by name: attaching again is told apart by its own error, and is a success.
 
+mod preview;
+
 use async_trait::async_trait;
 use causeway_engine::Failure;
 use causeway_engine::event::{Claim, Object, Origin, Resolution, Undone, Verdict};
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 use super::addon_identity::{AddonUser, POLICY_NAME};
 use super::cloud::{all_gone, cloud_of, is_marked_by, touched};
 use crate::alibaba::{Client, ram};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 
 /// The step.
@@ -55,6 +58,19 @@ impl Action for AttachRamPolicy {
             None if ours => as_wanted(Verdict::Ours).claiming(first_claim(context, &before)),
             None => as_wanted(Verdict::Adopted),
         })
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ram:ListPoliciesForUser",
+            "ram:GetUser",
+            "ram:AttachPolicyToUser",
+            "ram:DetachPolicyFromUser",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

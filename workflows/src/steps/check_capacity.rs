@@ -53,6 +53,17 @@ impl Check for CheckCapacity {
             .collect();
         judged("capacity", findings, json!({"pods_per_node": pods}))
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ecs:DescribeInstanceTypes",
+            "ecs:DescribeAvailableResource",
+            "vpc:DescribeVSwitches",
+            "cs:DescribeUserQuota",
+            "cs:DescribeClusterNodePools",
+            "cs:DescribeClusterNodes",
+        ]
+    }
 }
 
 async fn market(client: &Client, spec: &Spec) -> Result<Market, Failure> {

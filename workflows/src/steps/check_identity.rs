@@ -43,6 +43,29 @@ impl Check for CheckIdentity {
         let output = json!({"account_id": identity.account_id, "arn": identity.arn});
         judged("the daemon's identity", findings, output)
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ram:GetPolicy",
+            "ram:GetUser",
+            "ram:ListAccessKeys",
+            "ram:ListPoliciesForUser",
+            "ram:ListGroupsForUser",
+            "ram:ListEntitiesForPolicy",
+            "cs:DescribeClusterDetail",
+            "cs:GetClusterAddonInstance",
+            "cs:DescribeClusterTasks",
+            "cs:DescribeClusterNodePools",
+            "cs:DescribeClusterNodes",
+            "vpc:DescribeVpcs",
+            "vpc:DescribeVSwitches",
+            "vpc:DescribeRouteTableList",
+            "ecs:DescribeSecurityGroups",
+            "ecs:DescribeInstanceTypes",
+            "cs:DescribeUserQuota",
+            "oss:GetBucketInfo",
+        ]
+    }
 }
 
 /// Why the key can't sign, as a finding where that is for a person to mend.

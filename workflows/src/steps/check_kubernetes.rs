@@ -146,6 +146,10 @@ impl Check for CheckKubernetes {
         };
         Ok(Checked::Passed { output: value(&output), warnings: findings.0 })
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &["cs:DescribeClusterUserKubeconfig"]
+    }
 }
 
 /// Refused credentials are nothing that passes by itself.

@@ -89,6 +89,25 @@ impl Check for CheckNetwork {
         findings.extend(routes::judge(&client, &spec, &all).await?);
         judged("the network", findings, value(&network(&spec, &vpc, &all)))
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "vpc:DescribeVpcs",
+            "vpc:DescribeVSwitches",
+            "vpc:DescribeRouteTableList",
+            "vpc:DescribeRouteEntryList",
+            "ecs:DescribeInstanceTypes",
+            "ecs:DescribeSecurityGroups",
+            "ecs:DescribeSecurityGroupAttribute",
+            "cen:DescribeCens",
+            "cen:ListTransitRouters",
+            "cen:ListTransitRouterVpcAttachments",
+            "cen:ListTransitRouterRouteTables",
+            "cen:ListTransitRouterRouteEntries",
+            "cen:DescribeCenAttachedChildInstances",
+            "cen:DescribeCenRegionDomainRouteEntries",
+        ]
+    }
 }
 
 /// Every vSwitch that the spec names, with its path.

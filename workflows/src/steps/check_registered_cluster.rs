@@ -46,6 +46,10 @@ impl Check for CheckRegisteredCluster {
         });
         judged("the registered cluster", findings, output)
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &["cs:DescribeClusterDetail"]
+    }
 }
 
 fn judge_cluster(cluster: &cs::Cluster, spec: &Spec) -> Vec<Finding> {

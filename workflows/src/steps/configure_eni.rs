@@ -4,6 +4,7 @@
 //! text that is written was sealed in the before-image.
 
 mod eni_conf;
+pub(crate) mod preview;
 
 use std::collections::BTreeMap;
 
@@ -19,9 +20,11 @@ use super::addon_identity::{SECRET_NAME, SECRET_NAMESPACE, read_secret};
 use super::check_kubernetes::CheckKubernetesOutput;
 use super::cloud::{conflict, spec_of, touched};
 use super::install_terway::{DAEMON_SET, ENI_CONFIG, InstallTerwayOutput, NAMESPACE};
+use super::store_addon_secret::StoreAddonSecretOutput;
 use crate::kubernetes::marker::{Unmarked, is_marked, mark};
 use crate::kubernetes::rollout::Rollout;
 use crate::kubernetes::{Cluster, ObjectRef, Resource, cluster_of, node};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::spec::{Spec, TerwayCredentials, VSwitchSelection};
 
@@ -59,10 +62,12 @@ struct PodVSwitch {
 #[async_trait]
 impl Action for ConfigureEni {
     async fn observe(&self, context: &Context) -> Result<Observed, Failure> {
+        // What it hangs on comes first: the ConfigMap is not there before the add-on is.
+        let (wanted, in_conf) = without_key(context)?;
         let cluster = cluster_of(context).await?;
         let current = config_map(&cluster).await?;
         let text = text_of(&current);
-        let wanted = wanted(context, &cluster).await?;
+        let wanted = with_key(context, &cluster, wanted, in_conf).await?;
         let ours = eni_conf::merge(text, &wanted)
             .map_err(|unfit| conflict(format!("ConfigMap {NAMESPACE}/{ENI_CONFIG}: {unfit}")))?;
         let before = Before {
@@ -75,6 +80,14 @@ impl Action for ConfigureEni {
             (true, true) => Observed::as_wanted(Verdict::Ours, value(&before), json!({})),
             (true, false) => Observed::as_wanted(Verdict::Adopted, value(&before), json!({})),
         })
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context).await
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
@@ -211,7 +224,8 @@ fn put_back(config_map: &mut Value, text: String, data: &SecretString) {
     }
 }
 
-async fn wanted(context: &Context, cluster: &Cluster) -> Result<Wanted, Failure> {
+/// What is to be set but for the AccessKey, and whether that belongs there, too.
+fn without_key(context: &Context) -> Result<(Wanted, bool), Failure> {
     let spec: Spec = spec_of(context)?;
     let network: Network = context.output_of("check-network")?;
     let mut vswitches: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -226,8 +240,8 @@ async fn wanted(context: &Context, cluster: &Cluster) -> Result<Wanted, Failure>
     } else {
         spec.terway.security_group_id
     };
-    Ok(Wanted {
-        access: if in_conf { Some(addon_key(cluster).await?) } else { None },
+    let wanted = Wanted {
+        access: None,
         service_cidr: context.output_of::<CheckKubernetesOutput>("check-kubernetes")?.service_cidr,
         security_group: group,
         pool: (spec.terway.pool.min, spec.terway.pool.max),
@@ -238,7 +252,22 @@ async fn wanted(context: &Context, cluster: &Cluster) -> Result<Wanted, Failure>
         tags: spec.terway.eni_tags,
         cluster_id: spec.cluster_id,
         vswitches,
-    })
+    };
+    Ok((wanted, in_conf))
+}
+
+async fn with_key(
+    context: &Context,
+    cluster: &Cluster,
+    wanted: Wanted,
+    in_conf: bool,
+) -> Result<Wanted, Failure> {
+    if !in_conf {
+        return Ok(wanted);
+    }
+    // Before that step the Secret lacks the key for a good reason.
+    context.output_of::<StoreAddonSecretOutput>("store-addon-secret")?;
+    Ok(Wanted { access: Some(addon_key(cluster).await?), ..wanted })
 }
 
 async fn addon_key(cluster: &Cluster) -> Result<(String, SecretString), Failure> {
@@ -296,6 +325,10 @@ mod tests {
             "install-terway",
             json!({"version": "v1.9.14", "secret_credentials": secret_credentials}),
         );
+        bench.output(
+            "store-addon-secret",
+            json!({"namespace": SECRET_NAMESPACE, "name": SECRET_NAME, "access_key_id": "LTAI1"}),
+        );
         bench.input(&["spec", "vpc", "security_group_id"], json!("sg-1"));
         bench.kube.put(&reference(), json!({"data": {KEY: TEMPLATE, "10-terway.conf": "{}"}}));
         bench.kube.put(
@@ -332,6 +365,42 @@ mod tests {
         assert!(text_of(&bench.kube.object(&reference()).unwrap()).contains("hunter2hunter2"));
         bench.revert(&ConfigureEni).await.unwrap();
         assert_eq!(text_of(&bench.kube.object(&reference()).unwrap()), TEMPLATE);
+    }
+
+    #[tokio::test]
+    async fn a_plan_shows_just_the_fields_that_change_and_no_secret() {
+        for observed in [true, false] {
+            let mut bench = bench(false);
+            bench.kube.change(&reference(), |map| {
+                map["data"][KEY] =
+                    r#"{"version":"1","unknown":"keep-me","max_pool_size":9}"#.into();
+            });
+            if observed {
+                bench.observe(&ConfigureEni).await.unwrap();
+            }
+            let preview = ConfigureEni.preview(bench.context()).await.unwrap();
+            let diff = &preview.changes[0].diff;
+            assert!(!diff.contains("hunter2") && !diff.contains("keep-me"), "{diff}");
+            assert!(diff.contains("+     max_pool_size: 5"), "{diff}");
+            assert!(diff.contains("+     access_secret: (sensitive)"), "{diff}");
+            assert!(diff.contains("+       cn-hangzhou-h:"), "{diff}");
+            assert_eq!(diff.contains("-     max_pool_size: 9"), observed, "{diff}");
+            // What it shows is what it does.
+            bench.observe(&ConfigureEni).await.unwrap();
+            bench.apply(&ConfigureEni).await.unwrap();
+            let conf: Value =
+                serde_json::from_str(text_of(&bench.kube.object(&reference()).unwrap())).unwrap();
+            for line in diff.lines().filter_map(|line| line.strip_prefix("+     ")) {
+                if line.starts_with([' ', '-']) {
+                    continue;
+                }
+                let Some((name, shown)) = line.split_once(": ") else { continue };
+                let real = &conf[name];
+                let text = real.as_str().map_or_else(|| format!("{real}"), str::to_owned);
+                let same = text == shown.trim_matches(['\'', '"']);
+                assert!(same || name.starts_with("access_"), "{name}: {shown} is not {real}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 //! `CreateAccessKey` is not idempotent: a lost answer leaves an orphan, which is found by comparing with the list taken
 //! before, deleted, and replaced.
 
+mod preview;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -19,6 +21,7 @@ use super::cloud::{all_gone, cloud_of, conflict, touched};
 use crate::alibaba::{Client, Credentials, ram, sts};
 use crate::kubernetes::cluster_of;
 use crate::kubernetes::marker::is_marked;
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, GroupDecision, Observed, Revert, value};
 use crate::timing::millis;
 
@@ -76,6 +79,20 @@ impl Action for CreateAccessKey {
             )));
         }
         Ok(Observed::change(value(&Before { user_name: user.user_name, keys })))
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ram:ListAccessKeys",
+            "ram:CreateAccessKey",
+            "ram:DeleteAccessKey",
+            "ram:ListPoliciesForUser",
+            "ram:ListGroupsForUser",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

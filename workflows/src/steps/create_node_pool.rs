@@ -4,6 +4,8 @@
 //! its tags. Undo deletes the pool, only if this workflow made it, and only once it has no nodes; with nodes of somebody
 //! else in it, it is kept.
 
+mod preview;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +19,7 @@ use super::cloud::{cloud_of, conflict, touched};
 use super::node_pools::{STEP_TAG, WORKFLOW_TAG, create_step, is_ours, task_words, wanted};
 use crate::alibaba::{Client, cs, cs_nodes};
 use crate::kubernetes::{Resource, cluster_of};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::spec::{Login, MultiAzPolicy, NodePool};
 
@@ -57,6 +60,20 @@ impl Action for CreateNodePool {
             }
             Some(pool) => Err(taken(&pool)),
         }
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "cs:DescribeClusterNodePools",
+            "cs:DescribeClusterNodePoolDetail",
+            "cs:CreateClusterNodePool",
+            "cs:DescribeTaskInfo",
+            "cs:DeleteClusterNodepool",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -3,6 +3,8 @@
 //!
 //! Ours is told by the marker in its description; a version of ours by its document and by not having been there before.
 
+mod preview;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -18,6 +20,7 @@ use super::cloud::{
 };
 use super::policy_document::{DOCUMENT_CHARS_MAX, document, extended, grants, same};
 use crate::alibaba::{Client, ram};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::spec::document::Policy;
 
@@ -108,6 +111,23 @@ impl Action for CreateRamPolicy {
         let policy = spec_of(context)?.terway.policy;
         let now = Now::read(&client).await?;
         observed(context, policy, now.as_ref())
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ram:GetPolicy",
+            "ram:ListPolicyVersions",
+            "ram:CreatePolicy",
+            "ram:CreatePolicyVersion",
+            "ram:SetDefaultPolicyVersion",
+            "ram:ListEntitiesForPolicy",
+            "ram:DeletePolicyVersion",
+            "ram:DeletePolicy",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

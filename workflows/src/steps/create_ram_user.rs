@@ -4,6 +4,8 @@
 //!
 //! Idempotent by name; ours is told by the marker in its comments.
 
+mod preview;
+
 use async_trait::async_trait;
 use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
 use causeway_engine::{Failure, FailureClass};
@@ -18,6 +20,7 @@ use super::cloud::{
 };
 use crate::alibaba::{Client, ram, sts};
 use crate::kubernetes::cluster_of;
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, GroupDecision, Observed, Revert, value};
 
 /// The step.
@@ -64,6 +67,21 @@ impl Action for CreateRamUser {
         Ok(observed)
     }
 
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "ram:GetUser",
+            "ram:CreateUser",
+            "ram:ListAccessKeys",
+            "ram:ListPoliciesForUser",
+            "ram:ListGroupsForUser",
+            "ram:DeleteUser",
+        ]
+    }
+
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
         let wanted: AddonUser = context.before_image()?;
         let client = cloud_of(context).await?;
@@ -72,11 +90,7 @@ impl Action for CreateRamUser {
             return Ok(output(wanted, user));
         }
         context.still_time()?;
-        let comments = format!(
-            "{} add-ons of cluster {}",
-            marker(&context.workflow),
-            spec_of(context)?.cluster_id
-        );
+        let comments = comments(context)?;
         let user = ram::create_user(&client, &wanted.user_name, &comments).await?;
         touched(context, object(&user, true)).await?;
         Ok(output(wanted, user))
@@ -139,6 +153,12 @@ impl Action for CreateRamUser {
         let client = cloud_of(context).await?;
         Ok(Some(ram::get_user(&client, &wanted.user_name).await?.is_none()))
     }
+}
+
+/// What the user says of itself: its maker, and what it is for.
+fn comments(context: &Context) -> Result<String, Failure> {
+    let cluster_id = spec_of(context)?.cluster_id;
+    Ok(format!("{} add-ons of cluster {cluster_id}", marker(&context.workflow)))
 }
 
 /// A conflict means that somebody relies on the user, unless it is the trace of what we have just removed.

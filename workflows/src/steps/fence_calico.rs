@@ -6,13 +6,14 @@
 //! workflow's nodes is left, and keeps the fence while another's cloud node needs it.
 
 mod affinity;
+pub(crate) mod preview;
 mod target;
 #[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;
 use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
-use causeway_engine::{Failure, FailureClass, Finding, Severity};
+use causeway_engine::{Failure, FailureClass, Finding, Severity, WorkflowId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ use super::cloud::touched;
 use crate::kubernetes::marker::{Unmarked, is_marked, mark};
 use crate::kubernetes::rollout::Rollout;
 use crate::kubernetes::{Cluster, Resource, cluster_of, node};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::timing::millis;
 
@@ -109,6 +111,14 @@ impl Action for FenceCalico {
         Ok(observed)
     }
 
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
         let before: Before = context.before_image()?;
         let cluster = cluster_of(context).await?;
@@ -125,9 +135,7 @@ impl Action for FenceCalico {
             );
             return Err(Failure::new(FailureClass::Stale, message).with_code("CHANGED_MEANWHILE"));
         }
-        let mut wanted = current.clone();
-        target.set_affinity(&mut wanted, affinity::fence(&before.base, &before.insertions));
-        mark(&mut wanted, &context.workflow);
+        let wanted = fenced(&before, &current, &context.workflow);
         context.still_time()?;
         let written = cluster.edit(&target.object(), &current, &wanted).await?;
         touched(context, ledger_entry(&before, true)).await?;
@@ -225,6 +233,14 @@ impl Action for FenceCalico {
             !is_marked(&current, &context.workflow) && *before.target.affinity(&current) != fenced,
         ))
     }
+}
+
+/// The object with the fence in it.
+fn fenced(before: &Before, current: &Value, workflow: &WorkflowId) -> Value {
+    let mut wanted = current.clone();
+    before.target.set_affinity(&mut wanted, affinity::fence(&before.base, &before.insertions));
+    mark(&mut wanted, workflow);
+    wanted
 }
 
 fn output_of(before: &Before, rolled_out: bool) -> FenceCalicoOutput {

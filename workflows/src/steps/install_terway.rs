@@ -10,6 +10,7 @@
 mod choice;
 mod crd_guard;
 mod grant;
+pub(crate) mod preview;
 #[cfg(test)]
 mod tests;
 mod uninstall;
@@ -28,6 +29,7 @@ use crate::alibaba::Client;
 use crate::alibaba::cs::{self, Task};
 use crate::kubernetes::rollout::Rollout;
 use crate::kubernetes::{Cluster, Resource, cluster_of, node};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::spec::Spec;
 use crate::timing::millis;
@@ -85,6 +87,23 @@ impl Action for InstallTerway {
         let mut observed = Observed::change(value(&Before { version, guard: guard.clone() }));
         observed.warnings = choice::warnings(&guard);
         Ok(observed)
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "cs:GetClusterAddonInstance",
+            "cs:DescribeClusterDetail",
+            "cs:DescribeAddon",
+            "cs:ListAddons",
+            "cs:DescribeClusterTasks",
+            "cs:DescribeTaskInfo",
+            "cs:InstallClusterAddons",
+            "cs:UnInstallClusterAddons",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -3,6 +3,8 @@
 //! Lost call: idempotent because the Secret's name comes from the step's token, the secret part is sealed in the journal
 //! before the write, and a repeated create finds the Secret by its marker.
 
+pub(crate) mod preview;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +19,7 @@ use super::cloud::touched;
 use super::join_token::{self, NAME_PREFIX, NAMESPACE, TYPE};
 use crate::kubernetes::marker::{is_marked, mark};
 use crate::kubernetes::{Cluster, ObjectRef, Resource, cluster_of};
+use crate::preview::Preview;
 use crate::sdk::{Action, Context, Observed, Revert, value};
 use crate::spec::Document;
 use crate::timing::millis;
@@ -77,6 +80,18 @@ impl Action for MintJoinToken {
             expires_at: rfc3339(ends),
         };
         Ok(Observed::change(value(&planned)))
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn evidence(&self, context: &Context, observed: &Observed) -> Value {
+        preview::evidence(context, observed)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -7,6 +7,7 @@
 
 mod plan;
 mod policy;
+mod preview;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use self::policy::Removal;
 use super::cloud::{cloud_of, conflict, touched};
 use crate::alibaba::oss::{self, NewObject, ObjectHead};
 use crate::alibaba::{self, Client};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 
 /// Kind of the published object in the ledger.
@@ -66,7 +68,7 @@ impl Action for PublishInitScript {
     async fn observe(&self, context: &Context) -> Result<Observed, Failure> {
         let client = cloud_of(context).await?;
         let plan = Plan::of(context).await?;
-        let warnings = check_bucket(&client, &plan).await?;
+        let warnings = check_bucket(&client, &plan.published.bucket, plan.acl).await?;
         let etag = plan.script.etag();
         let head = head(&client, &plan.published).await?;
         let object = match &head {
@@ -106,6 +108,24 @@ impl Action for PublishInitScript {
         };
         let claim = row.unwrap_or_else(|| first_claim(&before));
         Ok(Observed { warnings, ..observed.claiming(claim) })
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context).await
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "oss:GetBucketInfo",
+            "oss:GetObject",
+            "oss:GetObjectAcl",
+            "oss:PutObject",
+            "oss:PutObjectAcl",
+            "oss:DeleteObject",
+            "oss:GetBucketPolicy",
+            "oss:PutBucketPolicy",
+            "oss:DeleteBucketPolicy",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -4,9 +4,11 @@
 //!
 //! Lost call: idempotent because the patch carries the resourceVersion that was read, and the marker goes in with it.
 
+pub(crate) mod preview;
+
 use async_trait::async_trait;
 use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
-use causeway_engine::{Failure, FailureClass, Time};
+use causeway_engine::{Failure, FailureClass, Time, WorkflowId};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 use super::cloud::touched;
 use crate::kubernetes::marker::{Unmarked, is_marked, mark};
 use crate::kubernetes::{ObjectRef, Resource, cluster_of};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::timing::millis;
 
@@ -71,6 +74,14 @@ impl Action for RegisterInitScript {
         })
     }
 
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context).await
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
         let url = wanted(context)?;
         let before: Before = context.before_image()?;
@@ -89,18 +100,13 @@ impl Action for RegisterInitScript {
                 );
             }
             Some(current) => {
-                let mut wanted = current.clone();
-                wanted["data"][KEY] = url.clone().into();
-                mark(&mut wanted, &context.workflow);
                 context.still_time()?;
+                let wanted = written(Some(current), &url, &context.workflow);
                 cluster.edit(&config_map(), current, &wanted).await?;
             }
             None => {
-                let mut wanted = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {KEY: url},
-                    "metadata": {"name": NAME, "namespace": NAMESPACE}});
-                mark(&mut wanted, &context.workflow);
                 context.still_time()?;
-                cluster.create(&config_map(), &wanted).await?;
+                cluster.create(&config_map(), &written(None, &url, &context.workflow)).await?;
             }
         }
         touched(context, ledger_entry(&before, true, Value::Null)).await?;
@@ -201,6 +207,16 @@ fn wanted(context: &Context) -> Result<String, Failure> {
         url.len()
     ))
     .with_code("SCRIPT_URL_UNFIT"))
+}
+
+/// The ConfigMap with the URL in it, made anew where there is none.
+fn written(current: Option<&Value>, url: &str, workflow: &WorkflowId) -> Value {
+    let mut wanted = current.cloned().unwrap_or_else(|| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE}})
+    });
+    wanted["data"][KEY] = url.into();
+    mark(&mut wanted, workflow);
+    wanted
 }
 
 fn config_map() -> ObjectRef {

@@ -6,6 +6,7 @@
 //! workflow's tag, never those that somebody attached by hand, removes their Node objects, and then the network interfaces
 //! that were seen attached to them, before the RAM grant goes. Sticks where a drain hangs on a disruption budget.
 
+pub(crate) mod preview;
 mod sight;
 mod undo;
 
@@ -23,6 +24,7 @@ use super::mint_join_token::MintJoinTokenOutput;
 use super::node_pools::{provider_id, reasons, task_words, wanted, with_reasons};
 use crate::alibaba::{cs, cs_nodes};
 use crate::kubernetes::{Resource, cluster_of, node};
+use crate::preview::Preview;
 use crate::sdk::{Action, Confirm, Context, Observed, Revert, value};
 use crate::timing::millis;
 
@@ -104,6 +106,24 @@ impl Action for ScaleOut {
         }
         check_token(context, (context.now)())?;
         Ok(Observed::change(value(&before)))
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "cs:DescribeClusterNodePoolDetail",
+            "cs:DescribeClusterNodes",
+            "cs:ModifyClusterNodePool",
+            "cs:DescribeTaskInfo",
+            "cs:RemoveNodePoolNodes",
+            "ecs:DescribeInstances",
+            "ecs:DescribeNetworkInterfaces",
+            "ecs:DeleteNetworkInterface",
+            "ess:DescribeScalingActivities",
+        ]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -3,6 +3,8 @@
 //!
 //! Lost call: idempotent because the Secret has one name, and a repeated create finds it by its marker.
 
+pub(crate) mod preview;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +21,7 @@ use super::addon_identity::{
 use super::cloud::{conflict, touched};
 use crate::kubernetes::cluster_of;
 use crate::kubernetes::marker::{is_marked, mark};
+use crate::preview::Preview;
 use crate::sdk::{Action, Context, GroupDecision, Observed, Revert, value};
 
 /// The step.
@@ -57,6 +60,14 @@ impl Action for StoreAddonSecret {
             (true, false) => Ok(Observed::as_wanted(Verdict::Adopted, before, output)),
             (false, _) => Err(in_the_way(&key)),
         }
+    }
+
+    async fn preview(&self, context: &Context) -> Result<Preview, Failure> {
+        preview::preview(context)
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &["ram:ListAccessKeys", "ram:ListPoliciesForUser", "ram:ListGroupsForUser"]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -68,6 +68,10 @@ impl Check for VerifyCni {
         Err(Failure::findings(format!("Calico and Terway are not apart: {message}"), found)
             .with_code("CNI_NOT_DISJOINT"))
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// Something that may pass by itself.

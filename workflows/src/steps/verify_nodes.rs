@@ -77,6 +77,14 @@ impl Check for VerifyNodes {
         verified.nodes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Checked::Passed { output: value(&verified), warnings: Vec::new() })
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[
+            "cs:DescribeClusterNodePoolDetail",
+            "cs:DescribeClusterNodes",
+            "ess:DescribeScalingActivities",
+        ]
+    }
 }
 
 /// The cloud's own words; nothing where it can't be read, as they only explain.

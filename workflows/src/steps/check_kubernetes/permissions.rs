@@ -3,15 +3,13 @@
 use causeway_engine::Failure;
 use futures::future::try_join_all;
 
-use super::{CalicoFacts, CalicoInstall, Findings};
-use crate::kubernetes::{Cluster, Resource, Review};
+use super::{CalicoFacts, Findings};
+use crate::kubernetes::{Cluster, Resource, Verb, verbs};
 use crate::spec::Document;
-
-/// One permission, and which step needs it.
-struct Need<'a> {
-    review: Review<'a>,
-    step: &'static str,
-}
+use crate::steps::{
+    configure_eni, fence_calico, install_terway, mint_join_token, register_init_script, scale_out,
+    store_addon_secret,
+};
 
 /// Asks for all of them, and reports every one that is missing.
 pub(super) async fn check(
@@ -21,13 +19,10 @@ pub(super) async fn check(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     let needs = needs(document, calico);
-    let answers = try_join_all(needs.iter().map(|need| cluster.allowed(&need.review))).await?;
-    for (need, _) in needs.iter().zip(answers).filter(|(_, allowed)| !allowed) {
-        let Review { verb, resource, namespace, subresource, .. } = &need.review;
-        let place = namespace.map_or_else(String::new, |namespace| format!(" in {namespace}"));
-        let part = subresource.map_or_else(String::new, |part| format!("/{part}"));
-        let subject = format!("{verb} {}{part}{place}", resource.plural());
-        let message = format!("the kubeconfig's user may not {subject}, which {} needs", need.step);
+    let answers = try_join_all(needs.iter().map(|(_, need)| cluster.allowed(need))).await?;
+    for ((step, need), _) in needs.iter().zip(answers).filter(|(_, allowed)| !allowed) {
+        let subject = need.to_string();
+        let message = format!("the kubeconfig's user may not {subject}, which {step} needs");
         findings.error(
             "PERMISSION_MISSING",
             subject,
@@ -38,50 +33,27 @@ pub(super) async fn check(
     Ok(())
 }
 
-fn needs<'a>(document: &Document, calico: Option<&'a CalicoFacts>) -> Vec<Need<'a>> {
-    const SYSTEM: Option<&str> = Some("kube-system");
-    let mut needs = Vec::new();
-    let mut need = |step: &'static str,
-                    resource: Resource,
-                    namespace: Option<&'a str>,
-                    verbs: &[&'static str]| {
-        for verb in verbs {
-            let (verb, subresource) =
-                verb.split_once(' ').map_or((*verb, None), |(verb, part)| (verb, Some(part)));
-            needs.push(Need {
-                review: Review {
-                    verb,
-                    resource: resource.clone(),
-                    namespace,
-                    name: None,
-                    subresource,
-                },
-                step,
-            });
+/// Every verb once, with the first step that needs it.
+fn needs(document: &Document, calico: Option<&CalicoFacts>) -> Vec<(&'static str, Verb)> {
+    let grows = document.spec.node_pools.iter().any(|pool| pool.size.is_some_and(|size| size > 0));
+    let by_step = [
+        ("fence-calico", fence_calico::preview::needs(calico)),
+        ("store-addon-secret", store_addon_secret::preview::needs()),
+        ("install-terway", install_terway::preview::needs()),
+        ("configure-eni", configure_eni::preview::needs()),
+        ("mint-join-token", mint_join_token::preview::needs()),
+        ("register-init-script", register_init_script::preview::needs()),
+        ("scale-out", if grows { scale_out::preview::needs() } else { Vec::new() }),
+        ("verify-cni", verbs(&Resource::PODS, None, &["list"])),
+    ];
+    let mut needs: Vec<(&'static str, Verb)> = Vec::new();
+    for (step, need) in by_step
+        .into_iter()
+        .flat_map(|(step, needs)| needs.into_iter().map(move |need| (step, need)))
+    {
+        if needs.iter().all(|(_, known)| *known != need) {
+            needs.push((step, need));
         }
-    };
-    match calico {
-        Some(facts) if facts.install == CalicoInstall::Operator => {
-            need("fence-calico", Resource::INSTALLATIONS, None, &["get", "patch"]);
-        }
-        Some(facts) => need(
-            "fence-calico",
-            Resource::DAEMON_SETS,
-            Some(facts.namespace.as_str()),
-            &["get", "patch"],
-        ),
-        None => {}
     }
-    need("store-addon-secret", Resource::SECRETS, SYSTEM, &["get", "create", "delete"]);
-    need("install-terway", Resource::CRDS, None, &["list", "create", "patch"]);
-    need("install-terway", Resource::IP_POOLS, None, &["list", "create", "patch"]);
-    need("configure-eni", Resource::CONFIG_MAPS, SYSTEM, &["get", "patch"]);
-    need("configure-eni", Resource::PODS, SYSTEM, &["list", "delete"]);
-    need("register-init-script", Resource::CONFIG_MAPS, SYSTEM, &["create", "delete"]);
-    if document.spec.node_pools.iter().any(|pool| pool.size.is_some_and(|size| size > 0)) {
-        need("scale-out", Resource::NODES, None, &["list", "patch", "delete"]);
-        need("scale-out", Resource::PODS, None, &["list", "create eviction"]);
-    }
-    need("verify-cni", Resource::PODS, None, &["list"]);
     needs
 }

@@ -65,14 +65,19 @@ impl Plan {
                 &spec.vpc.id,
             )
         });
-        let acl = if target.access == Access::Vpc { Acl::Private } else { Acl::PublicRead };
+        let acl = acl_of(target);
         let published =
             PublishedScript { url, bucket: target.bucket.clone(), key, sha256: script.sha256() };
         Ok(Self { published, script, acl, statement })
     }
 }
 
-fn target(document: &Document) -> Result<&Oss, Failure> {
+/// Who may read the object by itself.
+pub(super) fn acl_of(target: &Oss) -> Acl {
+    if target.access == Access::Vpc { Acl::Private } else { Acl::PublicRead }
+}
+
+pub(super) fn target(document: &Document) -> Result<&Oss, Failure> {
     let target =
         document.spec.init_script.publish.as_ref().and_then(|publish| publish.oss.as_ref());
     let target = target.ok_or_else(|| {
@@ -102,8 +107,11 @@ fn check_url(url: &str) -> Result<(), Failure> {
 }
 
 /// Whether the bucket can serve the script; what is worth saying about it.
-pub(super) async fn check_bucket(client: &Client, plan: &Plan) -> Result<Vec<Finding>, Failure> {
-    let bucket = &plan.published.bucket;
+pub(super) async fn check_bucket(
+    client: &Client,
+    bucket: &str,
+    acl: Acl,
+) -> Result<Vec<Finding>, Failure> {
     let info = match oss::get_bucket_info(client, bucket).await {
         Ok(info) => info,
         // Not being allowed to look is no reason not to try.
@@ -118,7 +126,7 @@ pub(super) async fn check_bucket(client: &Client, plan: &Plan) -> Result<Vec<Fin
         ))
         .with_code("BUCKET_REGION"));
     }
-    if plan.acl == Acl::PublicRead && info.block_public_access {
+    if acl == Acl::PublicRead && info.block_public_access {
         return Err(Failure::permanent(format!(
             "bucket {bucket} blocks public access; use `access: VPC`, or another bucket"
         ))
