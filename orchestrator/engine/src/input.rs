@@ -210,6 +210,8 @@ pub struct Decision {
 pub enum Reason {
     /// The workflow has ended.
     WorkflowEnded,
+    /// The workflow has not ended.
+    NotEnded,
     /// The workflow is past its pivot: it can't be undone any more.
     PastPivot,
     /// Something has to be mended and tried again; nothing else moves it.
@@ -228,8 +230,9 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WorkflowEnded,
+        Self::NotEnded,
         Self::PastPivot,
         Self::UseRetry,
         Self::NotStarted,
@@ -244,6 +247,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::WorkflowEnded => "WORKFLOW_ENDED",
+            Self::NotEnded => "WORKFLOW_NOT_ENDED",
             Self::PastPivot => "PAST_PIVOT",
             Self::UseRetry => "USE_RETRY",
             Self::NotStarted => "NOT_STARTED",

@@ -5,12 +5,30 @@ use crate::decide::Draft;
 use crate::event::{By, Cause, End, Event};
 use crate::ids::StepName;
 use crate::input::{OperationKind, Reason, Rejection, Verb};
-use crate::state::{Direction, Phase, PublicState, Stage, Step};
+use crate::state::{Direction, Phase, PublicState, Stage, Step, Workflow};
 
 type Answer = Result<(), Rejection>;
 
 fn refuse(reason: Reason, message: String) -> Answer {
     Err(Rejection { reason, message })
+}
+
+impl Workflow {
+    /// Whether its records may go: once it has ended. What it built, or left, stands in its cluster's record.
+    ///
+    /// # Errors
+    /// [`Reason::NotEnded`].
+    pub fn may_be_deleted(&self) -> Result<(), Rejection> {
+        if self.is_ended() {
+            return Ok(());
+        }
+        let state = self.public_state().as_str();
+        let message = format!(
+            "workflow {} is {state}; only one that has ended can be deleted: cancel or abandon it first",
+            self.id
+        );
+        refuse(Reason::NotEnded, message)
+    }
 }
 
 impl Draft<'_> {
@@ -192,7 +210,10 @@ impl Draft<'_> {
 
     fn gate_decided(&self, name: &StepName, approved: bool) -> bool {
         let Some(step) = self.state.step(name) else { return false };
+        // A gate that nobody asked for passed by itself: nobody has decided on it.
+        let asked_for = self.state.options.gates.contains_key(&step.spec.template);
         step.spec.kind == crate::StepKind::Gate
+            && asked_for
             && if approved { step.phase == Phase::Done } else { step.is_failed() }
     }
 

@@ -15,10 +15,9 @@ use causeway_proto::{
     v1::{self as pb, start_workflow_request::Spec},
 };
 use prost::{Message, Name};
-use sha2::{Digest as _, Sha256};
 
 use super::status::Error;
-use crate::runtime::StartRequest;
+use crate::runtime::{Repeatable, StartRequest};
 
 /// How long a workflow waits in the queue, unless the request says otherwise: 24 h.
 const QUEUE_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
@@ -61,8 +60,7 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
         input,
         options,
         labels: request.labels.clone(),
-        request_id: request.request_id.clone(),
-        fingerprint: fingerprint(request),
+        request: repeatable(request),
         ..StartRequest::default()
     })
 }
@@ -168,13 +166,10 @@ fn millis(
     millis
 }
 
-/// Each field as a digest: enough to name the one that differs when the request id is used again, and it keeps nothing.
-fn fingerprint(request: &pb::StartWorkflowRequest) -> BTreeMap<String, String> {
-    fn digest(text: &str) -> String {
-        hex::encode(&Sha256::digest(text)[..16])
-    }
+/// What makes it repeatable: each field as text, to name the one that differs when the request id is used again.
+fn repeatable(request: &pb::StartWorkflowRequest) -> Repeatable {
     fn message<M: Message + Name>(message: Option<&M>) -> String {
-        message.map_or_else(String::new, |message| digest(&json::encode(message).to_string()))
+        message.map_or_else(String::new, |message| json::encode(message).to_string())
     }
     let spec = match &request.spec {
         Some(Spec::HybridCluster(spec)) => message(Some(spec)),
@@ -183,16 +178,19 @@ fn fingerprint(request: &pb::StartWorkflowRequest) -> BTreeMap<String, String> {
     };
     let labels =
         serde_json::to_string(&request.labels).expect("a map of texts always becomes JSON");
-    [
+    let fields = [
         ("spec", spec),
         ("metadata", message(request.metadata.as_ref())),
         ("run", message(request.run.as_ref())),
-        ("labels", digest(&labels)),
+        ("labels", labels),
         ("workflow_id", request.workflow_id.clone()),
         ("plan_digest", request.plan_digest.clone()),
-    ]
-    .map(|(field, value)| (field.to_owned(), value))
-    .into()
+    ];
+    Repeatable {
+        id: request.request_id.clone(),
+        rpc: "StartWorkflow",
+        fields: fields.map(|(field, value)| (field.to_owned(), value)).into(),
+    }
 }
 
 #[cfg(test)]
@@ -277,10 +275,10 @@ mod tests {
 
     #[test]
     fn the_fingerprint_names_what_differs() {
-        let first = start(&noop()).unwrap().fingerprint;
-        assert_eq!(first, start(&noop()).unwrap().fingerprint);
+        let first = start(&noop()).unwrap().request.fields;
+        assert_eq!(first, start(&noop()).unwrap().request.fields);
         let labels = [("team".to_owned(), "edge".to_owned())].into();
-        let second = start(&pb::StartWorkflowRequest { labels, ..noop() }).unwrap().fingerprint;
+        let second = start(&pb::StartWorkflowRequest { labels, ..noop() }).unwrap().request.fields;
         let differing: Vec<_> = first.keys().filter(|key| first[*key] != second[*key]).collect();
         assert_eq!(differing, ["labels"]);
     }

@@ -19,8 +19,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Most field violations that are sent; with more of them the input is another one altogether.
 const VIOLATIONS_MAX: usize = 100;
 
-const REQUEST_EXPIRED: &str = "this request was answered before, and its workflow has been deleted since; \
-                               use a new request_id to start anew";
+const REQUEST_EXPIRED: &str = "this request was answered before, and the workflow that it was about has been deleted \
+                               since; use a new request_id to start anew";
 const CURSOR_EXPIRED: &str =
     "the cursor is too old, or another store's; begin again without one, with a new snapshot";
 const ETAG_MISMATCH: &str =
@@ -69,6 +69,8 @@ pub enum Error {
     EtagMismatch {
         /// The workflow, `workflows/w1`.
         name: String,
+        /// Its etag now; empty where it can't be told.
+        etag: String,
     },
     /// Somebody else was faster.
     Conflict(String),
@@ -183,7 +185,9 @@ impl Error {
                 message,
                 state: None,
             },
-            runtime::Error::EtagMismatch { .. } => Self::EtagMismatch { name: name() },
+            runtime::Error::EtagMismatch { .. } => {
+                Self::EtagMismatch { name: name(), etag: String::new() }
+            }
             runtime::Error::ShuttingDown => Self::ShuttingDown,
             runtime::Error::StoreFailed(why) => {
                 tracing::warn!(%why, "A call could not be answered: the store does not answer");
@@ -237,9 +241,11 @@ impl From<Error> for Status {
             Error::Refused { reason, subject, message, state } => {
                 refused(reason, subject, message, state)
             }
-            Error::EtagMismatch { name } => {
-                plain(Code::Aborted, reasons::ETAG_MISMATCH, format!("{name} {ETAG_MISMATCH}"))
-            }
+            Error::EtagMismatch { name, etag } => Status::with_error_details(
+                Code::Aborted,
+                format!("{name} {ETAG_MISMATCH}"),
+                with_metadata(reasons::ETAG_MISMATCH, &[("etag", &etag)]),
+            ),
             Error::Conflict(message) => plain(Code::Aborted, reasons::CONFLICT, message),
             Error::CursorExpired => {
                 plain(Code::OutOfRange, reasons::CURSOR_EXPIRED, CURSOR_EXPIRED)
@@ -401,7 +407,11 @@ mod tests {
             ),
             (Error::RequestExpired, Code::FailedPrecondition, reasons::REQUEST_EXPIRED),
             (refused, Code::FailedPrecondition, reasons::PAST_PIVOT),
-            (Error::EtagMismatch { name: "w".into() }, Code::Aborted, reasons::ETAG_MISMATCH),
+            (
+                Error::EtagMismatch { name: "w".into(), etag: "7-a".into() },
+                Code::Aborted,
+                reasons::ETAG_MISMATCH,
+            ),
             (Error::Conflict("c".into()), Code::Aborted, reasons::CONFLICT),
             (Error::CursorExpired, Code::OutOfRange, reasons::CURSOR_EXPIRED),
             (Error::Full("watches"), Code::ResourceExhausted, reasons::LIMIT_REACHED),
@@ -450,7 +460,7 @@ mod tests {
         let (_, _, details) = status(Error::ShuttingDown);
         assert!(details.retry_info().is_some());
         let refused = Error::Refused {
-            reason: "WRONG_STATE".into(),
+            reason: reasons::WRONG_STATE,
             subject: "workflows/w1".into(),
             message: "m".into(),
             state: Some("STUCK"),

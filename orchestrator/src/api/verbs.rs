@@ -1,133 +1,178 @@
-//! What people ask of a workflow: the form of the request is checked here, the engine decides. It starts and follows nothing.
+//! What people ask of a workflow: the form of the request is checked here, in one way for all verbs; the engine decides. It
+//! starts and follows nothing.
+
+use std::collections::BTreeMap;
 
 use causeway_engine::{Reason, StepName, Verb, Workflow, WorkflowId, state::Phase};
 use causeway_proto::{json::Violation, names, v1 as pb};
+use prost::Name;
 use tonic::Request;
 
 use super::{
     caller::{admit, by},
-    request,
+    convert, request,
     status::{Error, Resource},
     workflows::{Workflows, workflow_id},
 };
-use crate::{auth::Principal, config::Role, runtime};
+use crate::{
+    config::Role,
+    runtime::{self, Ask, Repeatable},
+};
+
+/// What a verb's request says.
+pub(super) trait Asks: Name {
+    /// Who may ask.
+    const ROLE: Role;
+    /// Whether a person has to say why.
+    const NEEDS_REASON: bool = false;
+
+    /// What every request says.
+    fn common(&self) -> Common<'_>;
+
+    /// What is asked of the engine; none where the workflow is to be deleted.
+    fn verb(&self) -> Option<Verb>;
+
+    /// The step that it is about, where it is about one: a decision on what a person saw, so that it needs the etag.
+    fn step(&self) -> Option<&str> {
+        None
+    }
+
+    /// The plan that the person saw.
+    fn plan_digest(&self) -> &str {
+        ""
+    }
+}
 
 /// What every verb says.
-struct Asked<'r> {
+pub(super) struct Common<'r> {
     name: &'r str,
     reason: &'r str,
     etag: &'r str,
     request_id: &'r str,
 }
 
-impl Asked<'_> {
-    /// What is wrong with its form.
-    fn violations(&self) -> Vec<Violation> {
-        let wrong = [request::request_id(self.request_id), request::reason(self.reason)];
-        wrong.into_iter().filter_map(Result::err).collect()
+/// The requests of the contract, as what they ask.
+macro_rules! asks {
+    ($($request:ident($role:ident) => $verb:expr, { $($more:item)* })*) => {
+        $(
+            impl Asks for pb::$request {
+                const ROLE: Role = Role::$role;
+
+                fn common(&self) -> Common<'_> {
+                    Common {
+                        name: &self.name,
+                        reason: &self.reason,
+                        etag: &self.etag,
+                        request_id: &self.request_id,
+                    }
+                }
+
+                fn verb(&self) -> Option<Verb> {
+                    let verb: fn(&Self) -> Option<Verb> = $verb;
+                    verb(self)
+                }
+
+                $($more)*
+            }
+        )*
+    };
+}
+
+asks! {
+    CancelWorkflowRequest(Operator) => |_| Some(Verb::Cancel), {}
+    AbandonWorkflowRequest(Operator) => |_| Some(Verb::Abandon), {
+        const NEEDS_REASON: bool = true;
+    }
+    PauseWorkflowRequest(Operator) => |_| Some(Verb::Pause), {}
+    ResumeWorkflowRequest(Operator) => |_| Some(Verb::Resume), {}
+    RetryWorkflowRequest(Operator) => |_| Some(Verb::Retry), {}
+    DeleteWorkflowRequest(Operator) => |_| None, {}
+    SkipStepRequest(Operator) => |request| Some(Verb::Skip { step: name_of(&request.step) }), {
+        const NEEDS_REASON: bool = true;
+
+        fn step(&self) -> Option<&str> {
+            Some(&self.step)
+        }
+    }
+    ApproveStepRequest(Approver) => |request| {
+        let digest = request.plan_digest.clone();
+        Some(Verb::Approve { step: name_of(&request.step), digest })
+    }, {
+        fn step(&self) -> Option<&str> {
+            Some(&self.step)
+        }
+
+        fn plan_digest(&self) -> &str {
+            &self.plan_digest
+        }
+    }
+    DenyStepRequest(Approver) => |request| Some(Verb::Deny { step: name_of(&request.step) }), {
+        fn step(&self) -> Option<&str> {
+            Some(&self.step)
+        }
     }
 }
 
-/// A decision about a gate, taken by a person on what they saw.
-struct Decision<'r> {
-    asked: Asked<'r>,
-    step: &'r str,
-    /// The plan that the gate showed; approvals only.
-    plan_digest: &'r str,
+fn name_of(step: &str) -> StepName {
+    StepName::from(step)
 }
 
-impl Decision<'_> {
-    fn check(&self) -> Result<(), Error> {
-        let mut violations = self.asked.violations();
-        if self.step.is_empty() {
-            violations.push(Violation::new("step", "is missing; give the name of the gate"));
-        }
-        if self.asked.etag.is_empty() {
-            let message =
-                "is missing; give the etag of the workflow that the decision was taken on";
-            violations.push(Violation::new("etag", message));
-        }
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations));
-        }
-        if !self.plan_digest.is_empty() {
-            let message = "no gate shows a plan yet; approve without a digest, by the etag";
-            return Err(Error::NotSupportedYet(vec![Violation::new("plan_digest", message)]));
-        }
-        Ok(())
+/// Everything that is wrong with a request's form.
+fn check<R: Asks>(request: &R) -> Result<(), Error> {
+    let common = request.common();
+    let mut violations: Vec<Violation> =
+        [request::request_id(common.request_id), request::reason(common.reason)]
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+    if R::NEEDS_REASON && common.reason.trim().is_empty() {
+        let message = "is missing; say why: it is kept in the history";
+        violations.push(Violation::new("reason", message));
     }
+    if request.step().is_some_and(str::is_empty) {
+        violations.push(Violation::new("step", "is missing; give the name of the step"));
+    }
+    if request.step().is_some() && common.etag.is_empty() {
+        let message = "is missing; give the etag of the workflow that the decision was taken on";
+        violations.push(Violation::new("etag", message));
+    }
+    if !violations.is_empty() {
+        return Err(Error::Invalid(violations));
+    }
+    if !request.plan_digest().is_empty() {
+        let message = "no gate shows a plan yet; approve without a digest, by the etag";
+        return Err(Error::NotSupportedYet(vec![Violation::new("plan_digest", message)]));
+    }
+    Ok(())
+}
+
+/// What makes it repeatable: all of its input. The etag says what the caller saw, and a repeat has seen more.
+fn repeatable<R: Asks>(request: &R, id: &WorkflowId) -> Repeatable {
+    let common = request.common();
+    let rpc = R::NAME.strip_suffix("Request").unwrap_or(R::NAME);
+    let mut fields = BTreeMap::from([
+        ("name".to_owned(), id.to_string()),
+        ("reason".to_owned(), common.reason.to_owned()),
+    ]);
+    if let Some(step) = request.step() {
+        fields.insert("step".to_owned(), step.to_owned());
+        fields.insert("plan_digest".to_owned(), request.plan_digest().to_owned());
+    }
+    Repeatable { id: common.request_id.to_owned(), rpc, fields }
 }
 
 impl Workflows {
-    pub(super) async fn cancel(
-        &self,
-        request: Request<pb::CancelWorkflowRequest>,
-    ) -> Result<pb::Workflow, Error> {
-        let principal = admit(&self.shared.authenticator, &request, Role::Operator)?;
-        let request = request.into_inner();
-        let asked = Asked {
-            name: &request.name,
-            reason: &request.reason,
-            etag: &request.etag,
-            request_id: &request.request_id,
-        };
-        let id = workflow_id("name", asked.name)?;
-        let violations = asked.violations();
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations));
-        }
-        let state = self.ask(&principal, &id, &asked, Verb::Cancel).await;
-        Ok(self.shown(&*state?.map_err(|error| Error::of(error, &id))?).await)
-    }
-
-    pub(super) async fn approve(
-        &self,
-        request: Request<pb::ApproveStepRequest>,
-    ) -> Result<pb::Workflow, Error> {
-        let principal = admit(&self.shared.authenticator, &request, Role::Approver)?;
-        let request = request.into_inner();
-        let asked = Asked {
-            name: &request.name,
-            reason: &request.reason,
-            etag: &request.etag,
-            request_id: &request.request_id,
-        };
-        let digest = request.plan_digest.clone();
-        let verb = Verb::Approve { step: StepName::from(request.step.as_str()), digest };
-        let decision = Decision { asked, step: &request.step, plan_digest: &request.plan_digest };
-        self.decide(&principal, &decision, verb).await
-    }
-
-    pub(super) async fn deny(
-        &self,
-        request: Request<pb::DenyStepRequest>,
-    ) -> Result<pb::Workflow, Error> {
-        let principal = admit(&self.shared.authenticator, &request, Role::Approver)?;
-        let request = request.into_inner();
-        let asked = Asked {
-            name: &request.name,
-            reason: &request.reason,
-            etag: &request.etag,
-            request_id: &request.request_id,
-        };
-        let verb = Verb::Deny { step: StepName::from(request.step.as_str()) };
-        let decision = Decision { asked, step: &request.step, plan_digest: "" };
-        self.decide(&principal, &decision, verb).await
-    }
-
-    async fn decide(
-        &self,
-        principal: &Principal,
-        decision: &Decision<'_>,
-        verb: Verb,
-    ) -> Result<pb::Workflow, Error> {
-        let id = workflow_id("name", decision.asked.name)?;
-        decision.check()?;
-        let error = match self.ask(principal, &id, &decision.asked, verb.clone()).await? {
+    /// The one way of every verb but delete: who asks, the form, the runtime's answer.
+    pub(super) async fn steer<R: Asks>(&self, request: Request<R>) -> Result<pb::Workflow, Error> {
+        let (id, ask, request) = self.opened(request)?;
+        let verb = request
+            .verb()
+            .ok_or_else(|| Error::Internal(format!("{} asks nothing of the engine", R::NAME)))?;
+        let error = match self.shared.handle.ask(&id, verb.clone(), ask).await {
             Ok(state) => return Ok(self.shown(&state).await),
             Err(error) => error,
         };
-        // A call that is repeated because its answer was lost finds the etag moved on, or the workflow ended, by its own effect.
+        // A decision that is repeated without a request id finds the etag moved on, or the workflow ended, by its own effect.
         let refused =
             matches!(error, runtime::Error::EtagMismatch { .. } | runtime::Error::Rejected { .. });
         if refused
@@ -136,26 +181,52 @@ impl Workflows {
         {
             return Ok(self.shown(&state).await);
         }
-        match error {
-            runtime::Error::Rejected { rejection, .. } if rejection.reason == Reason::UnknownStep => {
-                let step = decision.step.to_owned();
-                Err(Error::NotFound(Resource::Step(names::workflow(id.as_str()), step)))
-            }
-            error => Err(Error::of(error, &id)),
+        Err(self.refusal(error, &id, request.step()).await)
+    }
+
+    /// Deletes an ended workflow.
+    pub(super) async fn delete(
+        &self,
+        request: Request<pb::DeleteWorkflowRequest>,
+    ) -> Result<pb::DeleteWorkflowResponse, Error> {
+        let (id, ask, _) = self.opened(request)?;
+        match self.shared.handle.delete(&id, &ask).await {
+            Ok(()) => Ok(pb::DeleteWorkflowResponse {}),
+            Err(error) => Err(self.refusal(error, &id, None).await),
         }
     }
 
-    /// The runtime's answer; the outer error is about the form of the etag.
-    async fn ask(
-        &self,
-        principal: &Principal,
-        id: &WorkflowId,
-        asked: &Asked<'_>,
-        verb: Verb,
-    ) -> Result<Result<std::sync::Arc<Workflow>, runtime::Error>, Error> {
-        let etag = etag_position(asked.etag)?;
-        let by = by(principal, asked.reason);
-        Ok(self.shared.handle.ask(id, verb, by, etag.as_deref()).await)
+    /// Who asks, about which workflow, in a form that makes sense.
+    fn opened<R: Asks>(&self, request: Request<R>) -> Result<(WorkflowId, Ask, R), Error> {
+        let principal = admit(&self.shared.authenticator, &request, R::ROLE)?;
+        let request = request.into_inner();
+        let common = request.common();
+        let id = workflow_id("name", common.name)?;
+        check(&request)?;
+        let ask = Ask {
+            by: by(&principal, common.reason),
+            etag: etag_position(common.etag)?,
+            request: repeatable(&request, &id),
+        };
+        Ok((id, ask, request))
+    }
+
+    /// The runtime's refusal, with what only the API knows: the present etag, and the step's full name.
+    async fn refusal(&self, error: runtime::Error, id: &WorkflowId, step: Option<&str>) -> Error {
+        match error {
+            runtime::Error::Rejected { rejection, .. }
+                if rejection.reason == Reason::UnknownStep =>
+            {
+                let step = step.unwrap_or_default().to_owned();
+                Error::NotFound(Resource::Step(names::workflow(id.as_str()), step))
+            }
+            runtime::Error::EtagMismatch { .. } => {
+                let state = self.shared.handle.get(id).await.ok();
+                let etag = state.map(|state| convert::etag(&state)).unwrap_or_default();
+                Error::EtagMismatch { name: names::workflow(id.as_str()), etag }
+            }
+            error => Error::of(error, id),
+        }
     }
 }
 
@@ -174,11 +245,10 @@ fn stands(state: &Workflow, verb: &Verb) -> bool {
 }
 
 /// The runtime compares the number of records; the rest of an etag is for WaitWorkflow.
-fn etag_position(etag: &str) -> Result<Option<String>, Error> {
+fn etag_position(etag: &str) -> Result<Option<u64>, Error> {
     if etag.is_empty() {
         return Ok(None);
     }
     let position = etag.split('-').next().unwrap_or_default();
-    position.parse::<u64>().map_err(|_| Error::field("etag", "was not made by this daemon"))?;
-    Ok(Some(position.to_owned()))
+    position.parse().map(Some).map_err(|_| Error::field("etag", "was not made by this daemon"))
 }

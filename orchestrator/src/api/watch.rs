@@ -4,7 +4,10 @@
 use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use causeway_engine::WorkflowId;
-use causeway_proto::v1::{self as pb, watch_workflow_response::Message};
+use causeway_proto::{
+    names,
+    v1::{self as pb, watch_workflow_response::Message},
+};
 use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -85,8 +88,8 @@ impl Watch {
             let wanted = usize::try_from(position - self.fold.seq()).unwrap_or(CHUNK).min(CHUNK);
             let records = handle.records(&self.id, self.fold.seq(), wanted).await?;
             if records.is_empty() {
-                // The workflow is gone, or the store is older than the cursor.
-                return Err(Error::CursorExpired);
+                // The workflow was deleted, or the store is older than the cursor.
+                return if self.bury().await? { Ok(()) } else { Err(Error::CursorExpired) };
             }
             for record in &records {
                 self.fold.take(&self.id, record)?;
@@ -111,6 +114,9 @@ impl Watch {
                 continue;
             }
             let Some(mut changes) = changes else {
+                if self.bury().await? {
+                    continue;
+                }
                 // Not live, and not ended: quarantined. A new watch, or GetWorkflow, says so.
                 return Ok(None);
             };
@@ -134,6 +140,19 @@ impl Watch {
         }
         self.ended = self.fold.is_ended();
         Ok(!records.is_empty())
+    }
+
+    /// The last message, where the workflow was deleted; says whether it was.
+    async fn bury(&mut self) -> Result<bool, Error> {
+        let Some(deleted) = self.service.shared.handle.deleted_at(&self.id).await? else {
+            return Ok(false);
+        };
+        let name = names::workflow(self.id.as_str());
+        let tombstone = pb::Tombstone { name, time: Some(convert::time(deleted)) };
+        let message = self.message(Message::Deleted(tombstone));
+        self.ready.push_back(message);
+        self.ended = true;
+        Ok(true)
     }
 
     fn beat(&self) -> pb::WatchWorkflowResponse {

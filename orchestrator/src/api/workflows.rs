@@ -358,62 +358,62 @@ impl WorkflowService for Workflows {
         &self,
         request: Request<pb::CancelWorkflowRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Ok(Response::new(self.cancel(request).await?))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn abandon_workflow(
         &self,
         request: Request<pb::AbandonWorkflowRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "AbandonWorkflow"))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn pause_workflow(
         &self,
         request: Request<pb::PauseWorkflowRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "PauseWorkflow"))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn resume_workflow(
         &self,
         request: Request<pb::ResumeWorkflowRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "ResumeWorkflow"))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn retry_workflow(
         &self,
         request: Request<pb::RetryWorkflowRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "RetryWorkflow"))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn skip_step(
         &self,
         request: Request<pb::SkipStepRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Err(self.not_yet(&request, "SkipStep"))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn approve_step(
         &self,
         request: Request<pb::ApproveStepRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Ok(Response::new(self.approve(request).await?))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn deny_step(
         &self,
         request: Request<pb::DenyStepRequest>,
     ) -> Result<Response<pb::Workflow>, Status> {
-        Ok(Response::new(self.deny(request).await?))
+        Ok(Response::new(self.steer(request).await?))
     }
 
     async fn delete_workflow(
         &self,
         request: Request<pb::DeleteWorkflowRequest>,
     ) -> Result<Response<pb::DeleteWorkflowResponse>, Status> {
-        Err(self.not_yet(&request, "DeleteWorkflow"))
+        Ok(Response::new(self.delete(request).await?))
     }
 }

@@ -33,9 +33,9 @@ pub enum Error {
         /// The field that differs.
         field: String,
     },
-    /// What the request had started is gone.
+    /// The workflow that the request was about is gone.
     #[error(
-        "this request_id was used before, and what it had started has been deleted; use a new one"
+        "this request_id was used before, and the workflow that it was about has been deleted; use a new one"
     )]
     RequestExpired,
     /// The id is taken.

@@ -58,7 +58,7 @@ impl Runtime {
                 now.plus_ms(causeway_workflows::timing::millis(runtime.retry.delay(tries)));
             let park = parks(&mut report.outcome);
             let input = Input::Finished { operation, outcome: report.outcome, retry_at };
-            runtime.deliver(&slot, Mail { input, sealed: report.sealed, etag: None, reply: None });
+            runtime.deliver(&slot, Mail { sealed: report.sealed, ..Mail::from(input) });
             if let Some((reason, message)) = park {
                 runtime.deliver(&slot, Input::Park { reason, message }.into());
             }
@@ -286,10 +286,7 @@ impl Effects for Recorder {
     async fn seen(&self, object: Object) -> Result<(), Failure> {
         let (reply, answer) = oneshot::channel();
         let input = Input::Seen { step: self.step.clone(), object };
-        self.runtime.deliver(
-            &self.slot,
-            Mail { input, sealed: Vec::new(), etag: None, reply: Some(reply) },
-        );
+        self.runtime.deliver(&self.slot, Mail { reply: Some(reply), ..Mail::from(input) });
         match answer.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {

@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::cluster::ClusterRecord;
 use super::error::Error;
 use super::owner::Mail;
+use super::requests::Repeatable;
 use super::start::StartRequest;
 use super::summary::Summary;
 use super::{Runtime, codec};
@@ -36,6 +37,27 @@ pub struct Info {
     pub definitions: Vec<causeway_engine::DefinitionRef>,
 }
 
+/// What comes with everything that is asked of a workflow.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Who asks, and why.
+    pub by: By,
+    /// How many records the workflow had when the caller looked; none: whatever it has by now.
+    pub etag: Option<u64>,
+    /// What makes it repeatable.
+    pub request: Repeatable,
+}
+
+impl Ask {
+    /// Whether the workflow is still what the caller saw.
+    pub(super) fn check_etag(&self, state: &Workflow) -> Result<(), Error> {
+        match self.etag.filter(|etag| *etag != state.seq) {
+            Some(_) => Err(Error::EtagMismatch { have: state.seq.to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A handle on the runtime.
 #[derive(Clone)]
 pub struct Handle {
@@ -60,13 +82,7 @@ impl Handle {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Corrupt`].
     pub async fn get(&self, id: &WorkflowId) -> Result<Arc<Workflow>, Error> {
-        if let Some(slot) = self.runtime.slot(id) {
-            return Ok(slot.state());
-        }
-        if self.runtime.store.head(id.as_str()).await?.is_none() {
-            return Err(Error::NotFound { what: "workflow", name: id.to_string() });
-        }
-        self.runtime.read(id.as_str()).await.map(Arc::new)
+        self.runtime.state(id).await
     }
 
     /// Workflows, newest first, and where the next page begins.
@@ -115,32 +131,47 @@ impl Handle {
         Some(self.runtime.slot(id)?.published.subscribe())
     }
 
-    /// Asks something of a workflow; answers its state after that is durable.
+    /// Asks something of a workflow; answers its state after that is durable, or, for a repeated request, its state now.
     ///
     /// # Errors
-    /// [`Error::Rejected`] where its state does not allow it, [`Error::EtagMismatch`], [`Error::NotFound`].
-    pub async fn ask(
-        &self,
-        id: &WorkflowId,
-        verb: Verb,
-        by: By,
-        etag: Option<&str>,
-    ) -> Result<Arc<Workflow>, Error> {
-        // No workflow has record 0 as its last: what is no number matches nothing.
-        let etag =
-            etag.filter(|etag| !etag.is_empty()).map(|text| text.parse::<u64>().unwrap_or(0));
-        let input = Input::Asked { verb, by };
+    /// [`Error::Rejected`] where its state does not allow it, [`Error::EtagMismatch`], [`Error::NotFound`], those of a repeated
+    /// request.
+    pub async fn ask(&self, id: &WorkflowId, verb: Verb, ask: Ask) -> Result<Arc<Workflow>, Error> {
+        let memo = self.runtime.memo(&ask.by, &ask.request);
+        let input = Input::Asked { verb, by: ask.by.clone() };
         if let Some(slot) = self.runtime.slot(id) {
             let (reply, answer) = oneshot::channel();
-            self.runtime
-                .deliver(&slot, Mail { input, sealed: Vec::new(), etag, reply: Some(reply) });
+            let mail = Mail { etag: ask.etag, reply: Some(reply), memo, ..Mail::from(input) };
+            self.runtime.deliver(&slot, mail);
             return answer.await.unwrap_or(Err(Error::ShuttingDown));
         }
+        if let Some(memo) = &memo
+            && self.runtime.known(memo).await?.is_some()
+        {
+            return self.get(id).await;
+        }
+        // That it has ended says more than that it has changed.
         let state = self.get(id).await?;
         match causeway_engine::decide(&state, &input, state.updated_at, &[]) {
             Ok(_) => Ok(state),
             Err(rejection) => Err(Error::Rejected { rejection, state: Some(state.public_state()) }),
         }
+    }
+
+    /// Deletes an ended workflow, with its history; the record of what it built stays. The same request again is no error.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] where it has not ended, [`Error::EtagMismatch`], [`Error::NotFound`], those of a repeated request.
+    pub async fn delete(&self, id: &WorkflowId, ask: &Ask) -> Result<(), Error> {
+        self.runtime.delete(id, ask).await
+    }
+
+    /// When a workflow was deleted; none where it was not.
+    ///
+    /// # Errors
+    /// [`Error::StoreFailed`].
+    pub async fn deleted_at(&self, id: &WorkflowId) -> Result<Option<Time>, Error> {
+        Ok(self.runtime.store.removed(id.as_str()).await?.map(Time))
     }
 
     /// All HybridCluster records.
@@ -189,5 +220,18 @@ impl Handle {
             quarantined: quarantined.iter().map(|(id, why)| (id.clone(), why.clone())).collect(),
             definitions: self.runtime.references.clone(),
         }
+    }
+}
+
+impl Runtime {
+    /// A workflow's state, live or ended.
+    pub(super) async fn state(&self, id: &WorkflowId) -> Result<Arc<Workflow>, Error> {
+        if let Some(slot) = self.slot(id) {
+            return Ok(slot.state());
+        }
+        if self.store.head(id.as_str()).await?.is_none() {
+            return Err(Error::NotFound { what: "workflow", name: id.to_string() });
+        }
+        self.read(id.as_str()).await.map(Arc::new)
     }
 }

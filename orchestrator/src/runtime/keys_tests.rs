@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_engine::event::{By, Resolution, Undone};
+use causeway_engine::event::{Resolution, Undone};
 use causeway_engine::{Failure, PublicState, ResourceKey, Verb};
 use causeway_workflows::sdk::{Action, Context, Facts, Observed, Revert};
 use causeway_workflows::{Definition, Template};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::tests::{ended, runtime_with};
-use super::{Handle, StartRequest};
+use super::{Ask, Handle, StartRequest};
 use crate::store::MemoryStore;
 use crate::store::memory::Disk;
 
@@ -115,7 +115,7 @@ async fn all_end(drawn: Vec<(Vec<u8>, bool)>) {
         started.insert(start(&handle, steps).await, *cancel);
     }
     for (id, _) in started.iter().filter(|(_, cancel)| **cancel) {
-        handle.ask(id, Verb::Cancel, By::default(), None).await.ok();
+        handle.ask(id, Verb::Cancel, Ask::default()).await.ok();
     }
     for (id, cancel) in started {
         let state = ended(&handle, &id).await;

@@ -5,6 +5,7 @@ mod cluster;
 #[cfg(test)]
 mod cluster_tests;
 mod codec;
+mod delete;
 mod error;
 mod executor;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod keys_tests;
 mod locks;
 mod owner;
 mod recovery;
+mod requests;
 pub mod retry;
 mod revisions;
 mod start;
@@ -35,7 +37,8 @@ use tokio_util::task::TaskTracker;
 
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
 pub use error::Error;
-pub use handle::{Handle, Info, ListToken};
+pub use handle::{Ask, Handle, Info, ListToken};
+pub use requests::Repeatable;
 pub use revisions::{InUse, Revisions, UnknownRevisions};
 pub use start::StartRequest;
 pub use summary::Summary;

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::cluster::ClusterRecord;
 use super::error::Error;
 use super::locks::{Order, Wanted};
+use super::requests::Memo;
 use super::summary::Summary;
 use super::{Runtime, codec};
 use crate::store::{self, Append, ClusterWrite};
@@ -29,11 +30,13 @@ pub(super) struct Mail {
     pub(super) sealed: Vec<(String, SecretString)>,
     pub(super) etag: Option<u64>,
     pub(super) reply: Option<Reply>,
+    /// The request that it is, if it may be repeated: looked up before, and remembered with what follows.
+    pub(super) memo: Option<Memo>,
 }
 
 impl From<Input> for Mail {
     fn from(input: Input) -> Self {
-        Self { input, sealed: Vec::new(), etag: None, reply: None }
+        Self { input, sealed: Vec::new(), etag: None, reply: None, memo: None }
     }
 }
 
@@ -181,7 +184,12 @@ impl Runtime {
         state: &Arc<Workflow>,
         mail: &Mail,
     ) -> Result<Arc<Workflow>, Error> {
-        if let Some(etag) = mail.etag.filter(|etag| *etag != state.seq) {
+        if let Some(memo) = &mail.memo
+            && self.known(memo).await?.is_some()
+        {
+            return Ok(state.clone());
+        }
+        if let Some(etag) = mail.etag.filter(|etag| *etag != state.seq && !state.is_ended()) {
             tracing::debug!(workflow.id = %slot.id, etag, "Etag does not match");
             return Err(Error::EtagMismatch { have: state.seq.to_string() });
         }
@@ -195,7 +203,7 @@ impl Runtime {
                 rejection,
                 state: Some(state.public_state()),
             })?;
-            if decision.events.is_empty() {
+            if decision.events.is_empty() && mail.memo.is_none() {
                 self.follow(slot, decision, state, now);
                 return Ok(state.clone());
             }
@@ -221,6 +229,10 @@ impl Runtime {
                         "key {} is refused for ever",
                         refusal.key
                     )));
+                }
+                Err(Written::Repeated(memo)) => {
+                    // At the same moment, and for another workflow: this one's requests come one after the other.
+                    return self.known(&memo).await.map(|_| state.clone());
                 }
                 Err(Written::Known(failure)) => rejected = Some(Input::Reject(failure)),
                 Err(Written::Failed(error)) => {
@@ -261,6 +273,7 @@ impl Runtime {
         }
         append.acquire = acquire.iter().map(store_hold).collect();
         append.release = release.iter().map(store_hold).collect();
+        append.requests.extend(mail.memo.as_ref().map(|memo| memo.row(&slot.id, now)));
         self.fill(&mut append, step, mail)?;
         match self.store.append(append).await {
             Ok(_) => {
@@ -279,7 +292,14 @@ impl Runtime {
                     behind: workflow.as_str().into(),
                 }))
             }
-            Err(error) => Err(Written::Failed(error.into())),
+            Err(error) => match (error, &mail.memo) {
+                (store::Error::Refused(store::Refusal::RequestKnown { .. }), Some(memo)) => {
+                    let woken = self.locks().release(&slot.id, &acquire);
+                    drop(woken);
+                    Err(Written::Repeated(memo.clone()))
+                }
+                (error, _) => Err(Written::Failed(error.into())),
+            },
         }
     }
 
@@ -429,6 +449,8 @@ struct Transition<'a> {
 
 enum Written {
     Refused(Refusal),
+    /// The request's id was taken at the same moment.
+    Repeated(Memo),
     /// The cluster has a record by now: the workflow may not be admitted any more.
     Known(Failure),
     Failed(Error),

@@ -8,15 +8,15 @@ use causeway_engine::input::Refusal;
 use causeway_engine::{Event, Input, Time, Workflow, WorkflowId, decide};
 use causeway_workflows::Definition;
 use causeway_workflows::spec;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::Error;
 use super::locks::Wanted;
 use super::owner::{self, Slot};
+use super::requests::{Memo, Repeatable};
 use super::summary::Summary;
-use super::{LIVE_MAX, REQUEST_MEMORY, Runtime, codec};
-use crate::store::{self, Append, RequestRow};
+use super::{LIVE_MAX, Runtime, codec};
+use crate::store::{self, Append};
 
 /// What a caller asks to be started.
 #[derive(Debug, Clone, Default)]
@@ -33,19 +33,10 @@ pub struct StartRequest {
     pub labels: BTreeMap<String, String>,
     /// Who asks.
     pub by: By,
-    /// Empty: none.
-    pub request_id: String,
-    /// Each field of the request as text, to name the one that differs when the request id is used again.
-    pub fingerprint: BTreeMap<String, String>,
+    /// What makes it repeatable.
+    pub request: Repeatable,
     /// W3C trace context.
     pub traceparent: String,
-}
-
-/// What is remembered of a request.
-#[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
-    workflow: String,
-    fingerprint: BTreeMap<String, String>,
 }
 
 impl Runtime {
@@ -60,7 +51,10 @@ impl Runtime {
         if self.is_draining() {
             return Err(Error::ShuttingDown);
         }
-        if let Some(known) = self.known_request(&request).await? {
+        let memo = self.memo(&request.by, &request.request);
+        if let Some(memo) = &memo
+            && let Some(known) = self.known(memo).await?
+        {
             return Ok(known);
         }
         let started = self.prepare(&request).await?;
@@ -68,34 +62,13 @@ impl Runtime {
             return Err(Error::TooMany { what: "live workflows", limit: LIVE_MAX });
         }
         let id = started.id.clone();
-        match self.write_start(started, &request).await {
-            Err(Error::AlreadyExists { .. }) if !request.request_id.is_empty() => {
-                match self.known_request(&request).await? {
-                    Some(known) => Ok(known),
-                    None => Err(Error::AlreadyExists { what: "workflow", name: id.to_string() }),
-                }
+        match (self.write_start(started, memo.as_ref()).await, memo) {
+            (Err(error @ Error::AlreadyExists { .. }), Some(memo)) => {
+                // The same request may have come twice at once.
+                self.known(&memo).await?.ok_or(error)
             }
-            other => other.map(|()| id),
+            (other, _) => other.map(|()| id),
         }
-    }
-
-    async fn known_request(&self, request: &StartRequest) -> Result<Option<WorkflowId>, Error> {
-        if request.request_id.is_empty() {
-            return Ok(None);
-        }
-        let Some(row) = self.store.request(&request_key(request)).await? else { return Ok(None) };
-        let known: Remembered = serde_json::from_slice(&row.body)
-            .map_err(|error| Error::StoreFailed(error.to_string()))?;
-        let mut fields = request.fingerprint.keys().chain(known.fingerprint.keys());
-        if let Some(field) =
-            fields.find(|field| request.fingerprint.get(*field) != known.fingerprint.get(*field))
-        {
-            return Err(Error::RequestReused { field: field.clone() });
-        }
-        if self.store.head(&known.workflow).await?.is_none() {
-            return Err(Error::RequestExpired);
-        }
-        Ok(Some(WorkflowId::new(known.workflow)))
     }
 
     /// Everything that needs no call to the outside.
@@ -208,7 +181,7 @@ impl Runtime {
     async fn write_start(
         self: &Arc<Self>,
         started: Started,
-        request: &StartRequest,
+        memo: Option<&Memo>,
     ) -> Result<(), Error> {
         let now = (self.clock)();
         let order = self.next_order();
@@ -254,14 +227,16 @@ impl Runtime {
         let events: Vec<Event> = std::iter::once(Event::Started(Box::new(started)))
             .chain(decision.events.iter().cloned())
             .collect();
-        let append = self.first_append(&next, &events, request, now).await?;
+        let append = self.first_append(&next, &events, memo, now).await?;
         let slot = Arc::new(Slot::new(next, order));
         if let Err(error) = self.store.append(append).await {
             let woken = self.locks().release(&id, &acquire);
             self.wake(woken);
             return match error {
                 store::Error::Refused(
-                    store::Refusal::Version { .. } | store::Refusal::RequestKnown { .. },
+                    store::Refusal::Version { .. }
+                    | store::Refusal::RequestKnown { .. }
+                    | store::Refusal::Removed { .. },
                 ) => Err(fresh()),
                 store::Error::Refused(refusal) => Err(Error::StoreFailed(refusal.to_string())),
                 other => {
@@ -282,7 +257,7 @@ impl Runtime {
         &self,
         next: &Workflow,
         events: &[Event],
-        request: &StartRequest,
+        memo: Option<&Memo>,
         now: Time,
     ) -> Result<Append, Error> {
         let id = &next.id;
@@ -299,32 +274,11 @@ impl Runtime {
         append.summary =
             Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
         append.timer = next.next_due(now).map(|due| due.0);
-        append.requests.extend(remember(request, id, now));
-        let audit = serde_json::json!({ "at": now, "workflow": id.as_str(), "verb": "Start", "by": request.by });
+        append.requests.extend(memo.map(|memo| memo.row(id, now)));
+        let audit = serde_json::json!({ "at": now, "workflow": id.as_str(), "verb": "Start", "by": next.started_by });
         append.audit.push(audit.to_string().into_bytes());
         Ok(append)
     }
-}
-
-fn remember(
-    request: &StartRequest,
-    id: &WorkflowId,
-    now: causeway_engine::Time,
-) -> Option<RequestRow> {
-    if request.request_id.is_empty() {
-        return None;
-    }
-    let remembered =
-        Remembered { workflow: id.to_string(), fingerprint: request.fingerprint.clone() };
-    Some(RequestRow {
-        key: request_key(request),
-        body: serde_json::to_vec(&remembered).expect("texts always become JSON"),
-        expires_ms: now.plus_ms(causeway_workflows::timing::millis(REQUEST_MEMORY)).0,
-    })
-}
-
-fn request_key(request: &StartRequest) -> String {
-    format!("{}/{}", request.by.principal, request.request_id)
 }
 
 fn violation(path: &str, reason: &'static str, message: String) -> spec::Violation {

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_engine::event::{By, Resolution, Undone};
+use causeway_engine::event::{Resolution, Undone};
 use causeway_engine::{Failure, PublicState, Verb, Workflow, WorkflowId};
 use causeway_workflows::sdk::{Action, Confirm, Context, Observed, Revert};
 use causeway_workflows::{Definition, Template};
 
 use super::fixture::Moving;
 pub(super) use super::fixture::{runtime_over, runtime_with};
-use super::{Error, Handle, StartRequest};
+use super::{Ask, Error, Handle, Repeatable, StartRequest};
 use crate::store::memory::Disk;
 use crate::store::{MemoryStore, Store};
 
@@ -61,8 +61,11 @@ async fn ten_actions_cost_twenty_one_appends_and_succeed() {
 async fn the_same_request_answers_the_same_workflow_and_another_names_the_field() {
     let handle = runtime_over(Arc::new(MemoryStore::open(&Disk::new()).unwrap())).await.handle();
     let with = |labels: &str| StartRequest {
-        request_id: "r1".to_owned(),
-        fingerprint: BTreeMap::from([("labels".to_owned(), labels.to_owned())]),
+        request: Repeatable {
+            id: "r1".to_owned(),
+            rpc: "StartWorkflow",
+            fields: BTreeMap::from([("labels".to_owned(), labels.to_owned())]),
+        },
         ..request("saga-10")
     };
     let id = handle.start(with("a")).await.unwrap();
@@ -98,7 +101,7 @@ async fn a_moved_connection_parks_the_workflow_until_it_is_resumed() {
     }
     assert_eq!(handle.get(&id).await.unwrap().waiting().unwrap().reason, "CONNECTION_MOVED");
     back.store(true, Ordering::SeqCst);
-    handle.ask(&id, Verb::Resume, By::default(), None).await.unwrap();
+    handle.ask(&id, Verb::Resume, Ask::default()).await.unwrap();
     assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Succeeded);
 }
 
@@ -152,7 +155,7 @@ async fn an_undo_waits_for_what_is_under_way_of_its_step() {
     let handle = runtime_with(store, vec![definition]).await.handle();
     let id = handle.start(request("slow")).await.unwrap();
     slow.confirming.notified().await;
-    handle.ask(&id, Verb::Cancel, By::default(), None).await.unwrap();
+    handle.ask(&id, Verb::Cancel, Ask::default()).await.unwrap();
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }

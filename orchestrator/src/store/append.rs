@@ -209,3 +209,22 @@ pub struct RequestRow {
     /// When it may be forgotten, in milliseconds since the epoch.
     pub expires_ms: u64,
 }
+
+/// The removal of an ended workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Who may write.
+    pub fence: Fence,
+    /// Which workflow.
+    pub workflow: String,
+    /// How many records it has.
+    pub expected: u64,
+    /// When, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// Whether its sealed values go as well: nobody else refers to one. Theirs are the ids that begin with its own and `/`.
+    pub sealed: bool,
+    /// Requests to remember. Refused where a row of that key is there.
+    pub requests: Vec<RequestRow>,
+    /// Audit rows.
+    pub audit: Vec<Vec<u8>>,
+}

@@ -3,6 +3,7 @@
 pub(super) mod appends;
 pub(super) mod damage;
 pub(super) mod lists;
+pub(super) mod removals;
 pub(super) mod rows;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ macro_rules! contract_suite {
                 a_workflow_has_one_timer a_summary_is_kept_unless_replaced clusters_come_by_name_in_pages
                 a_cluster_record_is_found_by_its_clusters_id
                 the_store_keeps_its_id;
+            removals: a_removed_workflow_is_gone_and_its_id_is_not_used_again a_live_or_changed_workflow_is_not_removed
+                a_removal_keeps_what_is_not_its_own;
             damage: a_damaged_record_is_named_and_the_rest_readable a_damaged_head_harms_no_other_workflow;
         }
     };

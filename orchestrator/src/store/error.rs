@@ -121,6 +121,18 @@ pub enum Refusal {
         /// Its claimants, sorted.
         claimants: Vec<String>,
     },
+    /// The workflow was removed: its id is not used again.
+    #[error("workflow {workflow} was deleted, and its id is not used again")]
+    Removed {
+        /// The workflow.
+        workflow: String,
+    },
+    /// The workflow has not ended, has other records than was thought, or is gone.
+    #[error("workflow {workflow} has not ended, or is gone")]
+    NotEnded {
+        /// The workflow.
+        workflow: String,
+    },
     /// The request is known already.
     #[error("request {key} was made before")]
     RequestKnown {

@@ -20,6 +20,8 @@ pub(super) enum Family {
     BlobHead = b'B',
     /// key: a shareable object's row.
     Claim = b'c',
+    /// workflow: when it was removed; its id is never used again.
+    Removed = b'd',
     /// workflow, number of its first record: the records of one append, or a part of them.
     Records = b'e',
     /// shard, position: whose records were committed there.
@@ -128,6 +130,15 @@ pub(super) fn under(family: Family, name: &str) -> Range<Vec<u8>> {
     from..to
 }
 
+/// Every key of a family of paths that lies under a name: `name/…`.
+pub(super) fn within(family: Family, name: &str) -> Range<Vec<u8>> {
+    let mut from = named(family, name);
+    let mut to = from.clone();
+    from.push(b'/');
+    to.push(b'/' + 1);
+    from..to
+}
+
 /// The name in a key of one name; also a timer's, after its number.
 pub(super) fn name_after(key: &[u8], skip: usize) -> String {
     String::from_utf8_lossy(key.get(skip..).unwrap_or_default()).into_owned()
@@ -138,6 +149,12 @@ pub(super) fn name_before_end(key: &[u8]) -> String {
     let name =
         key.get(1..).unwrap_or_default().split(|byte| *byte == END).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
+}
+
+/// The name after the separator: in keys of references.
+pub(super) fn name_after_end(key: &[u8]) -> String {
+    let after = key.splitn(2, |byte| *byte == END).nth(1);
+    String::from_utf8_lossy(after.unwrap_or_default()).into_owned()
 }
 
 /// The last eight bytes as a number; 0 where the key is too short, which no key of ours is.
@@ -178,6 +195,7 @@ pub(super) fn describe(key: &[u8]) -> String {
         b'b' => format!("blob {} piece {}", name_before_end(key), last_number(key)),
         b'B' => format!("blob {}", text(0)),
         b'c' => format!("claim {}", text(0)),
+        b'd' => format!("tombstone of workflow {}", text(0)),
         b'e' => format!("records of workflow {} from {}", name_before_end(key), last_number(key)),
         b'f' => format!("feed {}/{}", number(key, 0), number(key, 1)),
         b'h' => format!("head of workflow {}", text(0)),
@@ -208,6 +226,19 @@ mod tests {
             !inside(&records("w10", 0)) && !inside(&records("w", 0)) && !inside(&records("w2", 0))
         );
         assert!(records("w1", 255) < records("w1", 256));
+    }
+
+    #[test]
+    fn a_workflows_paths_are_its_own() {
+        let range = within(Family::Sealed, "w1");
+        let inside = |id: &str| range.contains(&named(Family::Sealed, id));
+        assert!(inside("w1/") && inside("w1/step/name"));
+        assert!(!inside("w1") && !inside("w10/step") && !inside("w1-a/step"));
+        let reference = blob_reference(&BlobId::new("b1"), "w1");
+        assert_eq!(
+            (name_before_end(&reference), name_after_end(&reference)),
+            ("b1".into(), "w1".into())
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod memory;
 mod open;
 mod plan;
 mod port;
+mod removal;
 mod rows;
 pub mod seal;
 pub mod sled;
@@ -28,7 +29,7 @@ use tokio::sync::watch;
 pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
     Append, BlobId, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Position,
-    RequestRow,
+    Removal, RequestRow,
 };
 pub use error::{Error, Refusal};
 pub use memory::MemoryStore;
@@ -67,6 +68,20 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// has taken the shard over; [`Error::TooLarge`]; [`Error::Failed`] where the disk refused, after which the outcome of
     /// this append is unknown and no other is accepted by this process.
     async fn append(&self, append: Append) -> Result<Position, Error>;
+
+    /// Removes an ended workflow whole, in one commit: records, head, sealed values if told so. Cluster records, claims and
+    /// requests stay. Its id is never used again, and the feed has a row that says so (see [`FeedRow::is_removal`]). Blobs that
+    /// only it referred to go with the next [`Store::collect_blobs`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where it has not ended, or a request is known; [`Error::Fenced`], [`Error::Failed`].
+    async fn remove(&self, removal: Removal) -> Result<Position, Error>;
+
+    /// When a workflow was removed, in milliseconds since the epoch; `None` where it was not.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Failed`].
+    async fn removed(&self, workflow: &str) -> Result<Option<u64>, Error>;
 
     /// A workflow's head; `None` where there is no such workflow.
     ///
@@ -271,9 +286,9 @@ pub struct FeedRow {
     pub position: u64,
     /// Whose records.
     pub workflow: String,
-    /// The number of its first record.
+    /// The number of its first record. They are gone once the workflow is removed.
     pub first: u64,
-    /// How many records; 0 where it changed only rows.
+    /// How many records; 0 where it changed only rows, or removed the workflow.
     pub count: u32,
 }
 

@@ -123,6 +123,9 @@ fn present_head(stage: &Stage<'_>, append: &Append) -> Result<Option<HeadRow>, E
             found,
         });
     }
+    if present.is_none() && stage.has(&keys::named(Family::Removed, &append.workflow))? {
+        return refused(Refusal::Removed { workflow: append.workflow.clone() });
+    }
     // A workflow lives in one shard for ever: another's fence says nothing about it.
     match &present {
         Some(row) if row.head.shard != append.fence.shard => {

@@ -1,18 +1,19 @@
 //! [`Store`] over any [`Backend`]: every operation in terms of rows. It is the same for all stores; what differs is below it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::append::{Append, BlobId, ClusterRow, Fence, Position, RequestRow};
+use super::append::{Append, BlobId, ClusterRow, Fence, Position, Removal, RequestRow};
 use super::error::Error;
 use super::keys::{self, Family};
-use super::rows::{Backend, Rows};
+use super::rows::{Backend, Rows, keys_of};
 use super::table::{self, BlobHead, HeadRow, Holder};
 use super::{
     BLOB_BYTES_MAX, ClaimRow, Entry, FeedRow, Head, Health, Identity, LockRow, PAGE_MAX, Readable,
-    Store, VALUE_BYTES_MAX, codec, plan,
+    Store, VALUE_BYTES_MAX, codec, plan, removal,
 };
 
 /// Pieces of a blob that travel in one commit: bounds what one put adds to a group.
@@ -43,6 +44,15 @@ impl<B: Backend> Store for B {
             .await?;
         self.failpoint().after();
         Ok(Position { shard, number })
+    }
+
+    async fn remove(&self, removal: Removal) -> Result<Position, Error> {
+        removal::remove(self, removal).await
+    }
+
+    async fn removed(&self, workflow: &str) -> Result<Option<u64>, Error> {
+        let workflow = workflow.to_owned();
+        self.read(move |rows| removal::removed(rows, &workflow)).await
     }
 
     async fn head(&self, workflow: &str) -> Result<Option<Head>, Error> {
@@ -234,7 +244,7 @@ async fn remove<B: Backend>(backend: &B, rows: Vec<Vec<u8>>) -> Result<usize, Er
 }
 
 /// Every row of a range, in bounded steps.
-fn all(rows: &dyn Rows, mut range: std::ops::Range<Vec<u8>>) -> Result<super::rows::Found, Error> {
+fn all(rows: &dyn Rows, mut range: Range<Vec<u8>>) -> Result<super::rows::Found, Error> {
     let mut found = Vec::new();
     loop {
         let some = rows.scan(range.clone(), false, SCAN_ROWS)?;
@@ -478,24 +488,11 @@ fn unreferenced_blobs(rows: &dyn Rows) -> Result<(usize, Vec<Vec<u8>>), Error> {
             unreferenced.insert(name);
         }
     }
-    for key in piece_keys(rows)? {
+    for key in keys_of(rows, keys::family(Family::BlobPiece))? {
         if !referred(&keys::name_before_end(&key))? {
             unreferenced.insert(keys::name_before_end(&key));
             keys_to_remove.push(key);
         }
     }
     Ok((unreferenced.len(), keys_to_remove))
-}
-
-/// The keys of all pieces, without holding their bytes all at once.
-fn piece_keys(rows: &dyn Rows) -> Result<Vec<Vec<u8>>, Error> {
-    let mut range = keys::family(Family::BlobPiece);
-    let mut found = Vec::new();
-    loop {
-        let some = rows.scan(range.clone(), false, PIECES_PER_COMMIT)?;
-        let Some((last, _)) = some.last() else { return Ok(found) };
-        range.start = last.clone();
-        range.start.push(0);
-        found.extend(some.into_iter().map(|(key, _)| key));
-    }
 }

@@ -37,6 +37,21 @@ pub(super) trait Rows: Send + Sync {
     }
 }
 
+/// Rows whose keys are collected at once: bounds what their values take meanwhile.
+const KEYS_PER_SCAN: usize = 16;
+
+/// The keys of a range, without holding their values all at once.
+pub(super) fn keys_of(rows: &dyn Rows, mut range: Range<Vec<u8>>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut found = Vec::new();
+    loop {
+        let some = rows.scan(range.clone(), false, KEYS_PER_SCAN)?;
+        let Some((last, _)) = some.last() else { return Ok(found) };
+        range.start = last.clone();
+        range.start.push(0);
+        found.extend(some.into_iter().map(|(key, _)| key));
+    }
+}
+
 /// What an implementation brings; all else is shared.
 pub(super) trait Backend: Send + Sync + std::fmt::Debug + 'static {
     /// Runs a read on what is durable. It may block; the backend finds it a place where that is harmless.

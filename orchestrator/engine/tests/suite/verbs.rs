@@ -220,6 +220,15 @@ fn a_parked_workflow_goes_on_when_it_is_resumed() {
 }
 
 #[test]
+fn only_what_has_ended_may_be_deleted() {
+    for sim in [queued(), running(), awaiting(), paused(), compensating(), stuck()] {
+        let refused = sim.state.may_be_deleted().unwrap_err();
+        assert_eq!(refused.reason.as_str(), "WORKFLOW_NOT_ENDED");
+    }
+    ended().state.may_be_deleted().unwrap();
+}
+
+#[test]
 fn what_waits_names_the_commands_that_move_it_on() {
     let next = |sim: &Sim| {
         let waiting = sim.state.waiting().unwrap();
