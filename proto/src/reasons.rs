@@ -66,7 +66,9 @@ reasons! {
     SHUTTING_DOWN;
     /// The store does not answer. UNAVAILABLE, with `RetryInfo`.
     STORE_UNAVAILABLE;
-    /// A stored record can't be read. DATA_LOSS.
+    /// The workflow's records can't all be read: it can only be abandoned. FAILED_PRECONDITION; metadata `state`.
+    QUARANTINED;
+    /// Something stored can't be read. DATA_LOSS; the message names it.
     RECORD_CORRUPT;
     /// The call is part of the contract, but this version does not have it yet. UNIMPLEMENTED.
     RPC_NOT_IMPLEMENTED;

@@ -80,6 +80,7 @@ impl Workflow {
             steps: started.steps.iter().cloned().map(|spec| Step::new(Arc::new(spec))).collect(),
             ran_ms: 0,
             running_since: None,
+            quarantine: None,
         }
     }
 

@@ -19,6 +19,10 @@ pub fn decide(
     refusals: &[Refusal],
 ) -> Result<(Decision, Workflow), Rejection> {
     let mut draft = Draft { state: state.clone(), now, refusals, decision: Decision::default() };
+    if let (Some(quarantine), false) = (&state.quarantine, state.is_ended()) {
+        draft.quarantined(quarantine, input)?;
+        return Ok((draft.decision, draft.state));
+    }
     match input {
         Input::Begin | Input::Tick => {}
         Input::Recover => draft.recover(),

@@ -226,11 +226,13 @@ pub enum Reason {
     WrongState,
     /// The workflow has no such step.
     UnknownStep,
+    /// Its records can't all be read: it can only be abandoned.
+    Quarantined,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::WorkflowEnded,
         Self::NotEnded,
         Self::PastPivot,
@@ -240,6 +242,7 @@ impl Reason {
         Self::GateNotOpen,
         Self::WrongState,
         Self::UnknownStep,
+        Self::Quarantined,
     ];
 
     /// UPPER_SNAKE.
@@ -255,6 +258,7 @@ impl Reason {
             Self::GateNotOpen => "GATE_NOT_OPEN",
             Self::WrongState => "WRONG_STATE",
             Self::UnknownStep => "STEP_NOT_FOUND",
+            Self::Quarantined => "QUARANTINED",
         }
     }
 }

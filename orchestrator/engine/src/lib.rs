@@ -10,6 +10,7 @@ mod forward;
 pub mod ids;
 pub mod input;
 mod outcome;
+mod quarantine;
 pub mod state;
 mod undo;
 mod verbs;

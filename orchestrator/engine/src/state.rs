@@ -11,6 +11,7 @@ use crate::definition::{DefinitionRef, StepKind, StepSpec};
 use crate::event::{By, Cause, Claim, End, Object, RunOptions, Undone, Verdict};
 use crate::failure::{Failure, Finding};
 use crate::ids::{ResourceKey, StepName, Time, WorkflowId};
+pub use crate::quarantine::Quarantine;
 
 /// Which way a workflow goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -336,6 +337,8 @@ pub struct Workflow {
     pub ran_ms: u64,
     /// Since when the forward clock runs.
     pub running_since: Option<Time>,
+    /// Why it is kept apart, where its records can't all be read. No record says so: whoever reads them does.
+    pub quarantine: Option<Arc<Quarantine>>,
 }
 
 /// Something held: by a step, or (no step) by the workflow itself.
@@ -384,6 +387,9 @@ impl Workflow {
         if self.is_ended() {
             return holds;
         }
+        if let Some(quarantine) = &self.quarantine {
+            return quarantine.holds.clone();
+        }
         if let (true, Some(lock)) = (self.admitted, &self.lock) {
             holds.insert((lock.clone(), None));
         }
@@ -400,7 +406,8 @@ impl Workflow {
     /// The keys that it waits for; none while a person or the daemon holds it: then others pass it.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<ResourceKey> {
-        if self.is_ended() || self.paused.is_some() || self.parked.is_some() {
+        let rests = self.paused.is_some() || self.parked.is_some() || self.quarantine.is_some();
+        if self.is_ended() || rests {
             return BTreeSet::new();
         }
         let own = self.queued_behind.iter().map(|(key, _)| key.clone());
@@ -433,7 +440,9 @@ impl Workflow {
     /// The claims that this workflow has, with the step's name.
     #[must_use]
     pub fn claims(&self) -> Vec<&Claim> {
-        if matches!(self.end, Some(End::Rejected | End::Compensated | End::Cancelled)) {
+        let undone = matches!(self.end, Some(End::Rejected | End::Compensated | End::Cancelled));
+        // What is only known in part can't be undone by its record: nobody would ever give the claims up.
+        if undone || (self.quarantine.is_some() && self.is_ended()) {
             return Vec::new();
         }
         self.steps.iter().filter_map(|step| step.claim.as_ref()).collect()

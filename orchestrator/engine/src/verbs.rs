@@ -22,6 +22,9 @@ impl Workflow {
         if self.is_ended() {
             return Ok(());
         }
+        if let Some(quarantine) = &self.quarantine {
+            return Err(quarantine.refusal(&self.id));
+        }
         let state = self.public_state().as_str();
         let message = format!(
             "workflow {} is {state}; only one that has ended can be deleted: cancel or abandon it first",

@@ -1,6 +1,6 @@
 //! What is shown of a state: the public state, what failed, what is left, and when it is due next. Derived, never stored.
 
-use crate::event::{End, Object, Origin, Undone};
+use crate::event::{End, Origin, Undone};
 use crate::failure::Failure;
 use crate::ids::{StepName, Time};
 use crate::state::{Direction, Left, Phase, PublicState, Stage, Step, UndoPhase, Workflow};
@@ -170,7 +170,7 @@ impl Step {
 }
 
 impl Workflow {
-    /// The public state (section 3.3), first match. QUARANTINED is the store's to say: such a record can't be folded.
+    /// The public state (section 3.3), first match.
     #[must_use]
     pub fn public_state(&self) -> PublicState {
         match self.end {
@@ -180,6 +180,9 @@ impl Workflow {
             Some(End::Cancelled) => return PublicState::Cancelled,
             Some(End::Abandoned) => return PublicState::Abandoned,
             None => {}
+        }
+        if self.quarantine.is_some() {
+            return PublicState::Quarantined;
         }
         let held = self.steps.iter().any(|step| matches!(step.phase, Phase::Held { .. }));
         let forward = self.direction == Direction::Forward;
@@ -241,7 +244,7 @@ impl Workflow {
     /// The next moment after `now` at which it goes on by itself: its one durable timer. What was due before has been acted on.
     #[must_use]
     pub fn next_due(&self, now: Time) -> Option<Time> {
-        if self.is_ended() {
+        if self.is_ended() || self.quarantine.is_some() {
             return None;
         }
         let undo = self.direction == Direction::Undo;
@@ -272,6 +275,9 @@ impl Workflow {
     /// or after it was abandoned, what it has made so far.
     #[must_use]
     pub fn left(&self) -> Vec<Left> {
+        if let Some(quarantine) = &self.quarantine {
+            return self.possibly_left(quarantine);
+        }
         let rests = matches!(
             self.public_state(),
             PublicState::Paused | PublicState::AwaitingApproval | PublicState::Abandoned
@@ -299,18 +305,7 @@ impl Workflow {
                 possibly: false,
             }));
             if doubtful && step.touched {
-                let object = Object {
-                    kind: step.spec.template.clone(),
-                    id: step
-                        .spec
-                        .keys
-                        .first()
-                        .map_or_else(|| step.spec.name.to_string(), ToString::to_string),
-                    origin: Origin::Created,
-                    present: true,
-                    remedy: "see the step's row in the guide for how to look for it".to_owned(),
-                    facts: serde_json::Value::Null,
-                };
+                let object = step.unknown_object();
                 left.push(Left { step: step.spec.name.clone(), object, possibly: true });
             }
         }

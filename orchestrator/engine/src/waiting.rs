@@ -42,8 +42,13 @@ impl Workflow {
                 Some(wait_for("APPROVAL", (since, Some(step)), step.spec.name.to_string(), next))
             }
             PublicState::Running | PublicState::Compensating => self.waiting_step(),
-            PublicState::Quarantined
-            | PublicState::Succeeded
+            PublicState::Quarantined => {
+                let quarantine = self.quarantine.as_ref()?;
+                let since = (quarantine.since, None);
+                let next = vec![self.give_up()];
+                Some(wait_for("QUARANTINED", since, quarantine.message(), next))
+            }
+            PublicState::Succeeded
             | PublicState::Rejected
             | PublicState::Compensated
             | PublicState::Cancelled

@@ -37,14 +37,14 @@ impl Admin {
                 schema_version: crate::store::SCHEMA_VERSION,
             }),
             definitions: definitions.collect(),
-            workflows: self.count(info.quarantined.len()).await?,
+            workflows: self.count().await?,
             authentication: self.shared.authenticator.kind().to_owned(),
             draining: self.shared.stopping.is_cancelled(),
             time: Some(convert::time((self.shared.clock)())),
         })
     }
 
-    async fn count(&self, quarantined: usize) -> Result<BTreeMap<String, u64>, Error> {
+    async fn count(&self) -> Result<BTreeMap<String, u64>, Error> {
         let mut counts = BTreeMap::new();
         let mut after: Option<ListToken> = None;
         for _ in 0..COUNTED_MAX / CHUNK {
@@ -56,9 +56,6 @@ impl Admin {
             if after.is_none() {
                 break;
             }
-        }
-        if quarantined > 0 {
-            counts.insert("QUARANTINED".to_owned(), quarantined as u64);
         }
         Ok(counts)
     }

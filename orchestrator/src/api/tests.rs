@@ -19,6 +19,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
 mod gates;
+mod quarantine;
 
 use super::{Options, serve};
 use crate::{

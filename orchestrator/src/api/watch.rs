@@ -18,6 +18,7 @@ use super::{
     token,
     workflows::{Fold, Workflows, workflow_id},
 };
+use crate::runtime;
 
 /// What a stream of answers is to tonic.
 pub(super) type Stream<T> = Pin<Box<dyn futures::Stream<Item = Result<T, Status>> + Send>>;
@@ -86,7 +87,11 @@ impl Watch {
         let position = position.ok_or(Error::CursorExpired)?;
         while self.fold.seq() < position {
             let wanted = usize::try_from(position - self.fold.seq()).unwrap_or(CHUNK).min(CHUNK);
-            let records = handle.records(&self.id, self.fold.seq(), wanted).await?;
+            let records = match handle.records(&self.id, self.fold.seq(), wanted).await {
+                // What leads to the cursor can't be read any more: a new snapshot shows what can.
+                Err(runtime::Error::Corrupt { .. }) => return Err(Error::CursorExpired),
+                records => records?,
+            };
             if records.is_empty() {
                 // The workflow was deleted, or the store is older than the cursor.
                 return if self.bury().await? { Ok(()) } else { Err(Error::CursorExpired) };
@@ -117,7 +122,7 @@ impl Watch {
                 if self.bury().await? {
                     continue;
                 }
-                // Not live, and not ended: quarantined. A new watch, or GetWorkflow, says so.
+                // Not live, and not ended as far as it can be read. GetWorkflow says why.
                 return Ok(None);
             };
             let seen = self.fold.seq();

@@ -20,10 +20,7 @@ use super::{
     token,
     watch::{self, Stream},
 };
-use crate::{
-    config::Role,
-    runtime::{self, ListToken},
-};
+use crate::{config::Role, runtime::ListToken};
 
 /// Entries of a page of events, where the request says nothing.
 const EVENTS_PAGE_DEFAULT: usize = 100;
@@ -63,11 +60,7 @@ impl Workflows {
 
     async fn get(&self, name: &str) -> Result<pb::Workflow, Error> {
         let id = workflow_id("name", name)?;
-        match self.shared.handle.get(&id).await {
-            Ok(state) => Ok(self.shown(&state).await),
-            Err(runtime::Error::Corrupt { .. }) => Ok(quarantined(&id)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.shown(&*self.shared.handle.get(&id).await?).await)
     }
 
     async fn start(
@@ -129,10 +122,7 @@ impl Workflows {
         loop {
             // Subscribed before it is read: what happens in between is not missed.
             let changes = self.shared.handle.subscribe(&id);
-            let state = match self.shared.handle.get(&id).await {
-                Err(runtime::Error::Corrupt { .. }) => return Ok(quarantined(&id)),
-                state => state?,
-            };
+            let state = self.shared.handle.get(&id).await?;
             let seen = state.seq;
             let Some(mut changes) = changes else { return Ok(self.shown(&state).await) };
             if has_changed(&state, &request.etag) || state.is_ended() {
@@ -233,21 +223,6 @@ fn has_changed(state: &Workflow, etag: &str) -> bool {
                 | PublicState::Stuck
                 | PublicState::Quarantined
         )
-}
-
-/// What can be said of a workflow whose record can't be read.
-fn quarantined(id: &WorkflowId) -> pb::Workflow {
-    pb::Workflow {
-        name: names::workflow(id.as_str()),
-        id: id.to_string(),
-        state: pb::workflow::State::Quarantined.into(),
-        waiting: Some(pb::Waiting {
-            reason: pb::waiting::Reason::Corrupt.into(),
-            on: "its record can't be read; the daemon's log names the row".to_owned(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
 }
 
 /// The state, record by record.

@@ -68,7 +68,9 @@ impl ClusterRecord {
             Some(End::Abandoned) => false,
             _ => return None,
         };
-        if state.cluster.is_empty() {
+        if state.cluster.is_empty()
+            || state.quarantine.as_ref().is_some_and(|kept| !kept.holds_lock(state.lock.as_ref()))
+        {
             return None;
         }
         let undoable = state.steps.iter().filter(|step| step.in_undo_set());

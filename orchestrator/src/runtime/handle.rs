@@ -1,5 +1,6 @@
 //! What the API holds: cheap to clone, and all that callers may ask of the runtime.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_engine::event::By;
@@ -13,8 +14,8 @@ use super::owner::Mail;
 use super::requests::Repeatable;
 use super::start::StartRequest;
 use super::summary::Summary;
-use super::{Runtime, codec};
-use crate::store::PAGE_MAX;
+use super::{Runtime, codec, salvage};
+use crate::store::{self, Entry, PAGE_MAX};
 
 /// Where a page of a list ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,8 @@ pub struct Info {
     pub restore_epoch: u64,
     /// When this process started.
     pub started_at: Time,
-    /// Live workflows now.
+    /// Live workflows now, the quarantined ones among them.
     pub live: usize,
-    /// Quarantined workflows, with why.
-    pub quarantined: Vec<(String, String)>,
     /// Name, revision and digest of each definition.
     pub definitions: Vec<causeway_engine::DefinitionRef>,
 }
@@ -101,14 +100,11 @@ impl Handle {
         } else {
             None
         };
-        let readable = entries.into_iter().filter_map(|entry| match entry.head {
-            Ok(head) => serde_json::from_slice(&head.summary).ok(),
-            Err(error) => {
-                tracing::error!(workflow.id = %entry.workflow, error = %error, "A workflow's head can't be read");
-                None
-            }
-        });
-        Ok((readable.collect(), next))
+        let mut summaries = Vec::with_capacity(entries.len());
+        for entry in entries {
+            summaries.extend(self.runtime.listed(entry).await?);
+        }
+        Ok((summaries, next))
     }
 
     /// Records of a workflow after `after_seq` (0: from the first).
@@ -121,6 +117,9 @@ impl Handle {
         after_seq: u64,
         limit: usize,
     ) -> Result<Vec<Record>, Error> {
+        if self.runtime.slot(id).is_some_and(|slot| slot.state().seq <= after_seq) {
+            return Ok(Vec::new());
+        }
         let limit = limit.clamp(1, PAGE_MAX);
         codec::read_page(self.runtime.store.as_ref(), id.as_str(), after_seq, limit).await
     }
@@ -210,14 +209,11 @@ impl Handle {
     #[must_use]
     pub fn info(&self) -> Info {
         let identity = self.runtime.store.identity();
-        let quarantined =
-            self.runtime.quarantined.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Info {
             store_id: identity.store_id.clone(),
             restore_epoch: identity.restore_epoch,
             started_at: self.runtime.started_at,
             live: self.runtime.slots().len(),
-            quarantined: quarantined.iter().map(|(id, why)| (id.clone(), why.clone())).collect(),
             definitions: self.runtime.references.clone(),
         }
     }
@@ -229,9 +225,39 @@ impl Runtime {
         if let Some(slot) = self.slot(id) {
             return Ok(slot.state());
         }
-        if self.store.head(id.as_str()).await?.is_none() {
-            return Err(Error::NotFound { what: "workflow", name: id.to_string() });
+        match self.store.head(id.as_str()).await {
+            Ok(Some(_)) | Err(store::Error::Corrupt { .. }) => {}
+            Ok(None) => return Err(Error::NotFound { what: "workflow", name: id.to_string() }),
+            Err(error) => return Err(error.into()),
         }
-        self.read(id.as_str()).await.map(Arc::new)
+        self.read_ended(id.as_str()).await.map(Arc::new)
+    }
+
+    /// A line of a list; none where not even the workflow's id can be read. What can't be read is shown by its records.
+    async fn listed(&self, entry: Entry) -> Result<Option<Summary>, Error> {
+        if entry.workflow.is_empty() {
+            tracing::error!(
+                start = entry.start,
+                "A workflow can't be listed: its id can't be read"
+            );
+            return Ok(None);
+        }
+        let id = WorkflowId::new(entry.workflow);
+        if let Some(slot) = self.slot(&id) {
+            let state = slot.state();
+            if state.quarantine.is_some() || entry.head.is_err() {
+                return Ok(Some(Summary::of(&state)));
+            }
+        }
+        let summary = entry.head.ok().and_then(|head| serde_json::from_slice(&head.summary).ok());
+        match summary {
+            Some(summary) => Ok(Some(summary)),
+            None => {
+                let why = "its row for lists can't be read".to_owned();
+                let (store, none) = (self.store.as_ref(), BTreeSet::new());
+                let state = salvage::read(store, id.as_str(), why, self.started_at, none).await?;
+                Ok(Some(Summary::of(&state)))
+            }
+        }
     }
 }

@@ -19,6 +19,9 @@ mod recovery;
 mod requests;
 pub mod retry;
 mod revisions;
+mod salvage;
+#[cfg(test)]
+mod salvage_tests;
 mod start;
 mod summary;
 #[cfg(test)]
@@ -102,7 +105,6 @@ pub struct Runtime {
     observer: Arc<dyn Observer>,
     started_at: Time,
     slots: Mutex<HashMap<WorkflowId, Arc<Slot>>>,
-    quarantined: Mutex<BTreeMap<String, String>>,
     locks: Mutex<LockTable>,
     timers: Timers,
     permits: Semaphore,
@@ -135,7 +137,6 @@ impl Runtime {
             observer: parts.observer,
             started_at,
             slots: Mutex::default(),
-            quarantined: Mutex::default(),
             locks: Mutex::default(),
             timers: Timers::default(),
             permits: Semaphore::new(OPERATIONS_MAX),

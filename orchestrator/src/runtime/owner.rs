@@ -271,6 +271,7 @@ impl Runtime {
             }
             append.events.push(encoded.row);
         }
+        append.replace_head = state.quarantine.is_some();
         append.acquire = acquire.iter().map(store_hold).collect();
         append.release = release.iter().map(store_hold).collect();
         append.requests.extend(mail.memo.as_ref().map(|memo| memo.row(&slot.id, now)));

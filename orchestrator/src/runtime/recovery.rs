@@ -1,9 +1,11 @@
 //! After a start: every live workflow is read again, what it held is its own again, and what was in flight is resolved. A record
 //! that can't be read quarantines that workflow, and the rest goes on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causeway_engine::apply::replay;
+use causeway_engine::event::End;
 use causeway_engine::input::Refusal;
 use causeway_engine::state::Hold;
 use causeway_engine::{Input, ResourceKey, StepName, Workflow, WorkflowId};
@@ -11,7 +13,8 @@ use causeway_engine::{Input, ResourceKey, StepName, Workflow, WorkflowId};
 use super::error::Error;
 use super::locks::Wanted;
 use super::owner::Slot;
-use super::{Runtime, codec};
+use super::{Runtime, codec, salvage};
+use crate::store::LockRow;
 
 impl Runtime {
     /// Reads the store. Nothing may be started before it returns.
@@ -22,22 +25,27 @@ impl Runtime {
         self.store.collect_blobs().await?;
         self.index_clusters().await?;
         let live = self.store.live().await?;
+        let locks = self.store.locks().await?;
         let mut slots = Vec::new();
         for id in live {
-            match self.read(&id).await {
-                Ok(state) => slots.push(Arc::new(Slot::new(state, self.next_order()))),
+            let state = match self.read(&id).await {
+                Ok(state) => state,
                 Err(Error::Corrupt { what, why }) => {
-                    self.quarantine(id, format!("{what} can't be read: {why}"))
+                    self.quarantined(&id, format!("{what} can't be read: {why}"), &locks).await?
                 }
                 Err(error) => return Err(error),
-            }
+            };
+            slots.push(Arc::new(Slot::new(state, self.next_order())));
         }
-        self.take_back_keys(&slots).await?;
+        self.take_back_keys(&slots, locks);
         tracing::info!(workflows = slots.len(), "The store was read");
         for slot in slots {
             let wants = slot.state().wants();
             self.locks().set_wants(&slot.id, slot.order, &wants);
             self.slots().insert(slot.id.clone(), slot.clone());
+            if slot.state().quarantine.is_some() {
+                continue;
+            }
             self.deliver(&slot, Input::Recover.into());
             // What parked it may have been mended while the daemon was down; if not, it is parked again.
             self.deliver(&slot, Input::Unpark.into());
@@ -54,14 +62,44 @@ impl Runtime {
         })
     }
 
-    fn quarantine(&self, id: String, why: String) {
+    /// A live workflow that can't be read: kept apart with what it holds.
+    async fn quarantined(
+        &self,
+        id: &str,
+        why: String,
+        locks: &[LockRow],
+    ) -> Result<Workflow, Error> {
         tracing::error!(workflow.id = %id, why = %why, "The record of a workflow is corrupt; it is quarantined and keeps its locks");
-        self.quarantined.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(id, why);
+        let own = locks.iter().filter(|row| row.workflow == id);
+        let holds = own.map(|row| {
+            (ResourceKey::from(row.key.as_str()), row.step.as_deref().map(StepName::from))
+        });
+        salvage::read(self.store.as_ref(), id, why, self.started_at, holds.collect()).await
+    }
+
+    /// A workflow's state that is not live, from its records; of one that was given up as they could not all be read, or of which
+    /// only the row beside its records is lost, from those that can.
+    pub(super) async fn read_ended(&self, id: &str) -> Result<Workflow, Error> {
+        let (what, why) = match self.read(id).await {
+            Err(Error::Corrupt { what, why }) => (what, why),
+            read => return read,
+        };
+        let (at, none) = (self.started_at, BTreeSet::new());
+        let mut state = salvage::read(self.store.as_ref(), id, why.clone(), at, none).await?;
+        let whole = !state.quarantine.as_ref().is_some_and(|kept| kept.incomplete);
+        match state.end {
+            Some(_) if whole => {
+                state.quarantine = None;
+                Ok(state)
+            }
+            Some(End::Abandoned) => Ok(state),
+            _ => Err(Error::Corrupt { what, why }),
+        }
     }
 
     /// Puts every hold back into the table: of the states, and of quarantined workflows by the store's rows.
-    async fn take_back_keys(&self, slots: &[Arc<Slot>]) -> Result<(), Error> {
-        for row in self.store.locks().await? {
+    fn take_back_keys(&self, slots: &[Arc<Slot>], locks: Vec<LockRow>) {
+        for row in locks {
             let workflow = WorkflowId::new(row.workflow);
             let order = slots.iter().find(|slot| slot.id == workflow).map_or(0, |slot| slot.order);
             let hold: Hold = (ResourceKey::new(row.key), row.step.map(StepName::new));
@@ -77,6 +115,5 @@ impl Runtime {
                 tracing::error!(key = %key, workflow.id = %workflow, behind = %behind, "Two workflows hold one key");
             }
         }
-        Ok(())
     }
 }

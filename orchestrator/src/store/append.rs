@@ -52,6 +52,10 @@ pub struct Append {
     pub workflow: String,
     /// How many records the workflow has so far; 0 creates it.
     pub expected: u64,
+    /// Whether a head that can't be read, or is missing, is made anew from this append: `expected` is then
+    /// [`super::Readable::next`]. The row that can't be read is kept beside it, as it is. Only for ending a workflow that is
+    /// given up; a sound head stays what it is.
+    pub replace_head: bool,
     /// What else must hold. The conditions that follow from the changes themselves (a key that is acquired is free or this
     /// workflow's, a request is unknown, a blob is there) need not be repeated here.
     pub conditions: Vec<Condition>,
@@ -93,6 +97,7 @@ impl Append {
             fence,
             workflow: workflow.into(),
             expected,
+            replace_head: false,
             conditions: Vec::new(),
             events: Vec::new(),
             summary: None,

@@ -53,7 +53,8 @@ macro_rules! contract_suite {
                 the_store_keeps_its_id;
             removals: a_removed_workflow_is_gone_and_its_id_is_not_used_again a_live_or_changed_workflow_is_not_removed
                 a_removal_keeps_what_is_not_its_own;
-            damage: a_damaged_record_is_named_and_the_rest_readable a_damaged_head_harms_no_other_workflow;
+            damage: a_damaged_record_is_named_and_the_rest_readable a_damaged_head_harms_no_other_workflow
+                a_damaged_workflow_can_be_given_up_in_one_append;
         }
     };
 }

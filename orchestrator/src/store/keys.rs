@@ -28,6 +28,8 @@ pub(super) enum Family {
     Feed = b'f',
     /// workflow: its head.
     Head = b'h',
+    /// workflow: its head as it was found when it could not be read.
+    LostHead = b'D',
     /// cluster id: the name of its record.
     ClusterId = b'i',
     /// key: who holds it.
@@ -199,6 +201,7 @@ pub(super) fn describe(key: &[u8]) -> String {
         b'e' => format!("records of workflow {} from {}", name_before_end(key), last_number(key)),
         b'f' => format!("feed {}/{}", number(key, 0), number(key, 1)),
         b'h' => format!("head of workflow {}", text(0)),
+        b'D' => format!("head of workflow {} as it was found", text(0)),
         b'i' => format!("record of cluster id {}", text(0)),
         b'k' => format!("lock {}", text(0)),
         b'l' => format!("live {}", text(0)),

@@ -19,6 +19,7 @@ mod plan;
 mod port;
 mod removal;
 mod rows;
+mod salvage;
 pub mod seal;
 pub mod sled;
 mod table;
@@ -244,6 +245,8 @@ pub struct Readable {
     pub records: Vec<(u64, Vec<u8>)>,
     /// One for each row that can't be trusted.
     pub errors: Vec<Error>,
+    /// The number that no record has, readable or not: where an append that replaces a lost head goes on.
+    pub next: u64,
 }
 
 /// One line of a list of workflows.

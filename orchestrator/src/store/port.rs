@@ -13,7 +13,7 @@ use super::rows::{Backend, Rows, keys_of};
 use super::table::{self, BlobHead, HeadRow, Holder};
 use super::{
     BLOB_BYTES_MAX, ClaimRow, Entry, FeedRow, Head, Health, Identity, LockRow, PAGE_MAX, Readable,
-    Store, VALUE_BYTES_MAX, codec, plan, removal,
+    Store, VALUE_BYTES_MAX, codec, plan, removal, salvage,
 };
 
 /// Pieces of a blob that travel in one commit: bounds what one put adds to a group.
@@ -38,10 +38,17 @@ impl<B: Backend> Store for B {
     async fn append(&self, append: Append) -> Result<Position, Error> {
         let weight = plan::check(&append)?;
         let shard = append.fence.shard;
+        let lost =
+            if append.replace_head { salvage::lost_head(self, &append).await? } else { None };
         self.failpoint().before();
-        let number = self
-            .commit(weight, Box::new(move |counters, stage| plan::write(counters, stage, &append)))
-            .await?;
+        let write = move |counters: &mut super::rows::Counters,
+                          stage: &mut super::rows::Stage<'_>| {
+            if let Some(lost) = &lost {
+                lost.replace(stage, &append);
+            }
+            plan::write(counters, stage, &append)
+        };
+        let number = self.commit(weight, Box::new(write)).await?;
         self.failpoint().after();
         Ok(Position { shard, number })
     }
@@ -317,9 +324,16 @@ fn readable_records(rows: &dyn Rows, workflow: &str) -> Result<Readable, Error> 
         readable.errors.push(error);
     }
     for (key, value) in all(rows, keys::under(Family::Records, workflow))? {
+        let first = keys::last_number(&key);
         match table::decode_records(&key, &value) {
-            Ok(records) => readable.records.extend((keys::last_number(&key)..).zip(records)),
-            Err(error) => readable.errors.push(error),
+            Ok(records) => {
+                readable.next = readable.next.max(first + records.len() as u64);
+                readable.records.extend((first..).zip(records));
+            }
+            Err(error) => {
+                readable.next = readable.next.max(first + 1);
+                readable.errors.push(error);
+            }
         }
     }
     Ok(readable)

@@ -4,6 +4,7 @@
 mod forward;
 mod golden;
 mod properties;
+mod quarantine;
 mod sim;
 mod undo;
 mod verbs;
