@@ -20,6 +20,8 @@ use tonic_types::StatusExt as _;
 
 mod gates;
 mod quarantine;
+mod refusals;
+mod watch;
 
 use super::{Options, serve};
 use crate::{
@@ -173,23 +175,6 @@ fn reason(status: &Status) -> String {
     status.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default()
 }
 
-/// All that a watch says, with the cursor after each message.
-async fn all(mut stream: tonic::Streaming<pb::WatchWorkflowResponse>) -> Vec<(String, Message)> {
-    let mut messages = Vec::new();
-    while let Some(message) = stream.message().await.unwrap() {
-        messages.push((message.cursor, message.message.unwrap()));
-    }
-    messages
-}
-
-fn sequences(messages: &[(String, Message)]) -> Vec<u64> {
-    let sequence = |message: &Message| match message {
-        Message::Event(event) => Some(event.sequence),
-        _ => None,
-    };
-    messages.iter().filter_map(|(_, message)| sequence(message)).collect()
-}
-
 #[tokio::test]
 async fn a_workflow_is_started_waited_for_and_shown() {
     let daemon = Daemon::start(&Disk::new()).await;
@@ -228,61 +213,6 @@ async fn the_same_request_has_the_same_answer_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_watch_follows_a_running_workflow_to_its_end() {
-    let daemon = Daemon::start(&Disk::new()).await;
-    let started = daemon.start_noop("", true).await.unwrap();
-    // From the first record on: so it does not matter how fast the workflow is.
-    let cursor = daemon.cursor(&started, 1).await;
-    let messages = all(daemon.watch(&started.name, &cursor).await.unwrap()).await;
-    let seen = sequences(&messages);
-    assert_eq!(seen, (2..).take(seen.len()).collect::<Vec<_>>());
-    let Message::Event(last) = &messages.last().unwrap().1 else { panic!("ends with an event") };
-    assert_eq!((last.r#type.as_str(), last.state()), ("ENDED", State::Succeeded));
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn a_watch_goes_on_from_any_cursor_after_a_restart() {
-    let disk = Disk::new();
-    let daemon = Daemon::start(&disk).await;
-    let done = daemon.finished().await;
-    let request = pb::ListWorkflowEventsRequest {
-        parent: done.name.clone(),
-        page_size: 1000,
-        ..Default::default()
-    };
-    let history =
-        daemon.workflows().list_workflow_events(request).await.unwrap().into_inner().events;
-    let snapshot = all(daemon.watch(&done.name, "").await.unwrap()).await;
-    assert_eq!(snapshot.len(), 1, "an ended workflow is a snapshot, and nothing after it");
-    daemon.stop().await;
-    let daemon = Daemon::start(&disk).await;
-    for position in 1..=history.len() as u64 {
-        let cursor = daemon.cursor(&done, position).await;
-        let messages = all(daemon.watch(&done.name, &cursor).await.unwrap()).await;
-        assert_eq!(sequences(&messages), (position + 1..=history.len() as u64).collect::<Vec<_>>());
-    }
-    assert_eq!(snapshot[0].0, daemon.cursor(&done, history.len() as u64).await);
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn a_foreign_cursor_is_out_of_range() {
-    let daemon = Daemon::start(&Disk::new()).await;
-    let done = daemon.finished().await;
-    let other = Daemon::start(&Disk::new()).await;
-    let foreign =
-        all(other.watch(&other.finished().await.name, "").await.unwrap()).await.remove(0).0;
-    let error = daemon.watch(&done.name, &foreign).await.unwrap_err();
-    assert_eq!(
-        (error.code(), reason(&error).as_str()),
-        (Code::OutOfRange, reasons::CURSOR_EXPIRED)
-    );
-    daemon.stop().await;
-    other.stop().await;
-}
-
-#[tokio::test]
 async fn history_and_lists_come_in_pages_that_show_everything_once() {
     let daemon = Daemon::start(&Disk::new()).await;
     let mut names = Vec::new();
@@ -318,68 +248,6 @@ async fn history_and_lists_come_in_pages_that_show_everything_once() {
     assert!(
         daemon.workflows().list_workflows(none).await.unwrap().into_inner().workflows.is_empty()
     );
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn what_is_wrong_is_refused_with_its_reason() {
-    let daemon = Daemon::start(&Disk::new()).await;
-    let mut workflows = daemon.workflows();
-    let missing = workflows
-        .get_workflow(pb::GetWorkflowRequest { name: "workflows/none".into() })
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (missing.code(), reason(&missing).as_str()),
-        (Code::NotFound, reasons::WORKFLOW_NOT_FOUND)
-    );
-    let bad =
-        workflows.get_workflow(pb::GetWorkflowRequest { name: "x/y/z".into() }).await.unwrap_err();
-    assert_eq!(bad.get_error_details().bad_request().unwrap().field_violations[0].field, "name");
-    let request = pb::ListWorkflowsRequest { page_token: "x".into(), ..Default::default() };
-    let token = workflows.list_workflows(request).await.unwrap_err();
-    assert_eq!(
-        (token.code(), reason(&token).as_str()),
-        (Code::InvalidArgument, reasons::PAGE_TOKEN_INVALID)
-    );
-    let done = daemon.finished().await;
-    let request = pb::CancelWorkflowRequest { name: done.name.clone(), ..Default::default() };
-    let late = workflows.cancel_workflow(request).await.unwrap_err();
-    assert_eq!(late.code(), Code::FailedPrecondition);
-    let details = late.get_error_details();
-    assert_eq!(details.error_info().unwrap().metadata["state"], "SUCCEEDED");
-    assert_eq!(details.precondition_failure().unwrap().violations[0].subject, done.name);
-    let later = workflows.watch_workflows(pb::WatchWorkflowsRequest::default()).await.unwrap_err();
-    assert_eq!(
-        (later.code(), reason(&later).as_str()),
-        (Code::Unimplemented, reasons::RPC_NOT_IMPLEMENTED)
-    );
-    let mut clusters = HybridClusterServiceClient::new(daemon.channel.clone());
-    let request = pb::GetHybridClusterRequest { name: "hybridClusters/dc1".into() };
-    let missing = clusters.get_hybrid_cluster(request).await.unwrap_err();
-    assert_eq!(reason(&missing), reasons::HYBRID_CLUSTER_NOT_FOUND);
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn a_bad_cluster_is_refused_with_paths_before_anything_is_journaled() {
-    let daemon = Daemon::start(&Disk::new()).await;
-    let spec = pb::HybridClusterSpec { connection: "nowhere".into(), ..Default::default() };
-    let request =
-        pb::StartWorkflowRequest { spec: Some(Spec::HybridCluster(spec)), ..Default::default() };
-    let error = daemon.workflows().start_workflow(request).await.unwrap_err();
-    assert_eq!(error.code(), Code::InvalidArgument);
-    let details = error.get_error_details();
-    let paths: Vec<_> =
-        details.bad_request().unwrap().field_violations.iter().map(|v| v.field.as_str()).collect();
-    assert!(paths.contains(&"spec.connection") && paths.contains(&"metadata.name"), "{paths:?}");
-    let all = daemon
-        .workflows()
-        .list_workflows(pb::ListWorkflowsRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    assert!(all.workflows.is_empty());
     daemon.stop().await;
 }
 
@@ -433,78 +301,6 @@ async fn a_workflow_that_waits_says_why_and_can_be_cancelled() {
     };
     assert_eq!(last.state(), State::Cancelled);
     assert!(watch.message().await.unwrap().is_none());
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn watches_and_waits_end_with_the_daemon_and_go_on_with_the_next() {
-    let disk = Disk::new();
-    let daemon = Daemon::start_beside_a_dead_cloud(&disk).await;
-    let started = daemon.workflows().start_workflow(guide()).await.unwrap().into_inner();
-    let mut watch = daemon.watch(&started.name, "").await.unwrap();
-    let cursor = watch.message().await.unwrap().unwrap().cursor;
-    let mut workflows = daemon.workflows();
-    let request = pb::WaitWorkflowRequest { name: started.name.clone(), ..Default::default() };
-    let wait = async move { workflows.wait_workflow(request).await };
-    let stop = daemon.stop();
-    let (waited, ()) = tokio::join!(wait, stop);
-    let waited = waited.unwrap_err();
-    assert_eq!(
-        (waited.code(), reason(&waited).as_str()),
-        (Code::Unavailable, reasons::SHUTTING_DOWN)
-    );
-    let ended = loop {
-        if let Err(error) = watch.message().await {
-            break error;
-        }
-    };
-    assert_eq!(ended.code(), Code::Unavailable);
-    let daemon = Daemon::start_beside_a_dead_cloud(&disk).await;
-    let mut watch = daemon.watch(&started.name, &cursor).await.unwrap();
-    let first = loop {
-        match watch.message().await.unwrap().unwrap().message.unwrap() {
-            Message::Event(event) => break event,
-            Message::Heartbeat(_) => {}
-            other => panic!("no second snapshot: {other:?}"),
-        }
-    };
-    let before = daemon.cursor(&started, first.sequence - 1).await;
-    assert_eq!(before, cursor, "the first event is the one after the snapshot");
-    daemon.stop().await;
-}
-
-#[tokio::test]
-async fn whoever_has_no_token_gets_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("c.toml");
-    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // of "test"
-    std::fs::write(&file, format!("[auth.tokens.eve]\nsha256 = \"{hash}\"\nrole = \"viewer\""))
-        .unwrap();
-    let config =
-        config::load(&Flags { config: Some(file), ..Flags::default() }, &|_| None).unwrap();
-    let daemon = Daemon::start_with(&Disk::new(), |options| {
-        options.authenticator = Authenticator::new(&config)
-    })
-    .await;
-    let stranger = daemon.start_noop("", false).await.unwrap_err();
-    assert_eq!(
-        (stranger.code(), reason(&stranger).as_str()),
-        (Code::Unauthenticated, reasons::UNAUTHENTICATED)
-    );
-    let token: tonic::metadata::MetadataValue<_> = "Bearer test".parse().unwrap();
-    let mut viewer = WorkflowServiceClient::with_interceptor(
-        daemon.channel.clone(),
-        move |mut request: tonic::Request<()>| {
-            request.metadata_mut().insert("authorization", token.clone());
-            Ok(request)
-        },
-    );
-    viewer.list_workflows(pb::ListWorkflowsRequest::default()).await.unwrap();
-    let refused = viewer.start_workflow(pb::StartWorkflowRequest::default()).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), reason(&refused).as_str()),
-        (Code::PermissionDenied, reasons::PERMISSION_DENIED)
-    );
     daemon.stop().await;
 }
 
