@@ -1,6 +1,5 @@
 //! Workflows whose records are corrupt, as callers see them.
 
-use causeway_engine::Verb;
 use causeway_proto::v1::waiting::Reason;
 use causeway_workflows::{Definition, Template, Work};
 
@@ -68,7 +67,7 @@ async fn a_corrupt_workflow_is_shown_listed_and_watched_as_quarantined() {
     );
     let again = daemon.watch(&name, &first.cursor).await.unwrap_err();
     assert_eq!(reason(&again), reasons::CURSOR_EXPIRED, "a new snapshot is all there is");
-    abandon(&daemon, &id).await;
+    assert_eq!(abandon(&daemon, &name).await.state(), State::Abandoned);
     let ended = loop {
         match watch.message().await.unwrap().unwrap().message.unwrap() {
             Message::Event(event) if event.r#type == "ENDED" => break event,
@@ -83,9 +82,13 @@ async fn a_corrupt_workflow_is_shown_listed_and_watched_as_quarantined() {
     daemon.stop().await;
 }
 
-async fn abandon(daemon: &Daemon, id: &str) {
-    let handle = daemon.runtime.handle();
-    handle.ask(&id.into(), Verb::Abandon, Default::default()).await.unwrap();
+async fn abandon(daemon: &Daemon, name: &str) -> pb::Workflow {
+    let request = pb::AbandonWorkflowRequest {
+        name: name.to_owned(),
+        reason: "the disk was bad".into(),
+        ..Default::default()
+    };
+    daemon.workflows().abandon_workflow(request).await.unwrap().into_inner()
 }
 
 #[tokio::test]
@@ -96,10 +99,14 @@ async fn verbs_on_a_corrupt_workflow_and_its_history_say_why_they_are_refused() 
     let (mut workflows, name) = (daemon.workflows(), format!("workflows/{id}"));
     let request = pb::CancelWorkflowRequest { name: name.clone(), ..Default::default() };
     let refused = workflows.cancel_workflow(request).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), reason(&refused).as_str()),
-        (Code::FailedPrecondition, reasons::QUARANTINED)
-    );
+    let request = pb::DeleteWorkflowRequest { name: name.clone(), ..Default::default() };
+    let kept = workflows.delete_workflow(request).await.unwrap_err();
+    for refused in [&refused, &kept] {
+        assert_eq!(
+            (refused.code(), reason(refused).as_str()),
+            (Code::FailedPrecondition, reasons::QUARANTINED)
+        );
+    }
     let details = refused.get_error_details();
     assert_eq!(details.error_info().unwrap().metadata["state"], "QUARANTINED");
     assert!(refused.message().contains("abandon"), "{}", refused.message());
