@@ -128,7 +128,7 @@ impl Watch {
             let seen = self.fold.seq();
             tokio::select! {
                 // An error means that its owner has let go of it: the journal has its end.
-                _ = changes.wait_for(|seq| *seq > seen) => {}
+                _ = changes.wait_for(|state| state.seq > seen) => {}
                 () = tokio::time::sleep(self.heartbeat) => return Ok(Some(self.beat())),
                 () = self.service.shared.stopping.cancelled() => return Err(Error::ShuttingDown),
             }

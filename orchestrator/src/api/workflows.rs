@@ -119,23 +119,17 @@ impl Workflows {
                 .min(longest),
         };
         let until = Instant::now() + patience;
-        loop {
-            // Subscribed before it is read: what happens in between is not missed.
-            let changes = self.shared.handle.subscribe(&id);
-            let state = self.shared.handle.get(&id).await?;
-            let seen = state.seq;
-            let Some(mut changes) = changes else { return Ok(self.shown(&state).await) };
-            if has_changed(&state, &request.etag) || state.is_ended() {
-                return Ok(self.shown(&state).await);
-            }
-            let timed_out = tokio::select! {
-                changed = timeout_at(until, changes.wait_for(|seq| *seq > seen)) => changed.is_err(),
+        let over = |state: &Arc<Workflow>| state.is_ended() || has_changed(state, &request.etag);
+        if let Some(mut changes) = self.shared.handle.subscribe(&id) {
+            tokio::select! {
+                // Neither the time's end nor the owner's letting go is a fault: what there is then is the answer.
+                _ = timeout_at(until, changes.wait_for(over)) => {}
                 () = self.shared.stopping.cancelled() => return Err(Error::ShuttingDown),
-            };
-            if timed_out {
-                return Ok(self.shown(&state).await);
             }
+            let state = changes.borrow().clone();
+            return Ok(self.shown(&state).await);
         }
+        Ok(self.shown(&*self.shared.handle.get(&id).await?).await)
     }
 
     async fn events(

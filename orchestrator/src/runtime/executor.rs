@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::Runtime;
-use super::owner::{Mail, Slot};
+use super::owner::{Mail, Slot, Start};
 
 /// Past an attempt's deadline, for the answer to come in.
 const GRACE: Duration = Duration::from_millis(500);
@@ -39,30 +39,20 @@ impl From<Failure> for Report {
 }
 
 impl Runtime {
-    /// Starts an operation as a task of its own.
-    pub(super) fn start_operation(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        operation: Operation,
-        state: Arc<Workflow>,
-    ) {
-        let (runtime, slot) = (self.clone(), slot.clone());
-        self.tasks.spawn(async move {
-            let permit = runtime.permits.acquire().await;
-            let mut report = runtime.operate(&slot, &operation, &state).await;
-            drop(permit);
-            let now = (runtime.clock)();
-            let tries =
-                state.step(&operation.step).map_or(1, |step| tries_of(step, operation.kind));
-            let retry_at =
-                now.plus_ms(causeway_workflows::timing::millis(runtime.retry.delay(tries)));
-            let park = parks(&mut report.outcome);
-            let input = Input::Finished { operation, outcome: report.outcome, retry_at };
-            runtime.deliver(&slot, Mail { sealed: report.sealed, ..Mail::from(input) });
-            if let Some((reason, message)) = park {
-                runtime.deliver(&slot, Input::Park { reason, message }.into());
-            }
-        });
+    /// Runs an operation; answers what the workflow is to be told of it.
+    pub(super) async fn perform(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) -> Vec<Mail> {
+        let Start { operation, state } = start;
+        let permit = self.permits.acquire().await;
+        let mut report = self.operate(slot, &operation, &state).await;
+        drop(permit);
+        let now = (self.clock)();
+        let tries = state.step(&operation.step).map_or(1, |step| tries_of(step, operation.kind));
+        let retry_at = now.plus_ms(causeway_workflows::timing::millis(self.retry.delay(tries)));
+        let park = parks(&mut report.outcome);
+        let input = Input::Finished { operation, outcome: report.outcome, retry_at };
+        let finished = Mail { sealed: report.sealed, ..Mail::from(input) };
+        let park = park.map(|(reason, message)| Input::Park { reason, message }.into());
+        std::iter::once(finished).chain(park).collect()
     }
 
     async fn operate(

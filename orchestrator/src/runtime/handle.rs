@@ -124,10 +124,10 @@ impl Handle {
         codec::read_page(self.runtime.store.as_ref(), id.as_str(), after_seq, limit).await
     }
 
-    /// The last durable record's number of a live workflow, as it rises; none where it has ended or is unknown.
+    /// The last durable state of a live workflow, as it changes and up to its end; none where it has ended or is unknown.
     #[must_use]
-    pub fn subscribe(&self, id: &WorkflowId) -> Option<watch::Receiver<u64>> {
-        Some(self.runtime.slot(id)?.published.subscribe())
+    pub fn subscribe(&self, id: &WorkflowId) -> Option<watch::Receiver<Arc<Workflow>>> {
+        Some(self.runtime.slot(id)?.subscribe())
     }
 
     /// Asks something of a workflow; answers its state after that is durable, or, for a repeated request, its state now.

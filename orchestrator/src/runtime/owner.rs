@@ -44,12 +44,12 @@ impl From<Input> for Mail {
 pub(super) struct Slot {
     pub(super) id: WorkflowId,
     pub(super) order: Order,
-    pub(super) published: watch::Sender<u64>,
+    /// The last durable state.
+    published: watch::Sender<Arc<Workflow>>,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    state: Arc<Workflow>,
     mailbox: VecDeque<Mail>,
     driven: bool,
     in_flight: HashSet<(StepName, OperationKind, u32)>,
@@ -66,10 +66,9 @@ impl Slot {
             in_flight: HashSet::new(),
             rests: HashMap::new(),
             deferred: Vec::new(),
-            state: Arc::new(state),
         };
-        let (published, _) = watch::channel(inner.state.seq);
-        Self { id: inner.state.id.clone(), order, published, inner: Mutex::new(inner) }
+        let id = state.id.clone();
+        Self { id, order, published: watch::Sender::new(Arc::new(state)), inner: Mutex::new(inner) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -77,7 +76,12 @@ impl Slot {
     }
 
     pub(super) fn state(&self) -> Arc<Workflow> {
-        self.inner().state.clone()
+        self.published.borrow().clone()
+    }
+
+    /// Follows the state, also beyond its end.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Workflow>> {
+        self.published.subscribe()
     }
 
     /// Puts mail in; true where the caller must drive the workflow now.
@@ -98,7 +102,7 @@ impl Slot {
                         operation.attempt,
                     ));
                 }
-                Some((mail, inner.state.clone()))
+                Some((mail, self.state()))
             }
             None => {
                 inner.driven = false;
@@ -144,7 +148,7 @@ impl Slot {
     fn wake_at(&self, now: Time) -> Option<Time> {
         let inner = self.inner();
         let rests = inner.rests.values().copied().filter(|until| *until > now);
-        rests.chain(inner.state.next_due(now)).min()
+        rests.chain(self.state().next_due(now)).min()
     }
 }
 
@@ -153,20 +157,51 @@ impl Runtime {
     pub(super) fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, mail: Mail) {
         if slot.post(mail) {
             let (runtime, slot) = (self.clone(), slot.clone());
-            self.tasks.spawn(async move { runtime.drive(&slot).await });
+            self.tasks.spawn(async move { runtime.go_on(&slot, None).await });
         }
     }
 
-    /// Takes mail until there is none.
-    pub(super) async fn drive(self: &Arc<Self>, slot: &Arc<Slot>) {
+    /// Starts an operation as a task of its own.
+    fn spawn(self: &Arc<Self>, slot: &Arc<Slot>, start: Start) {
+        let (runtime, slot) = (self.clone(), slot.clone());
+        self.tasks.spawn(async move { runtime.go_on(&slot, Some(start)).await });
+    }
+
+    /// Runs an operation (none: only the mail) and drives the workflow with its report; where that starts an operation, runs
+    /// it here too. So a chain of steps is one task, and costs no switch between tasks.
+    async fn go_on(self: &Arc<Self>, slot: &Arc<Slot>, mut next: Option<Start>) {
+        loop {
+            if let Some(start) = next {
+                let mut drives = false;
+                for mail in self.perform(slot, start).await {
+                    drives |= slot.post(mail);
+                }
+                if !drives {
+                    return;
+                }
+            }
+            next = self.drive(slot).await;
+            if next.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Takes mail until there is none; answers an operation that is to be run by the caller, the mailbox being empty.
+    async fn drive(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<Start> {
+        let mut last: Option<Start> = None;
         while let Some((mail, state)) = slot.next() {
-            let reply = self.take(slot, &state, &mail).await;
+            last.take().into_iter().for_each(|start| self.spawn(slot, start));
+            let mut starts = Vec::new();
+            let reply = self.take(slot, &state, &mail, &mut starts).await;
             while let Some(operation) = slot.next_deferred() {
                 let (now, state) = ((self.clock)(), slot.state());
                 if !self.is_draining() && slot.take_off(&operation, now) {
-                    self.start_operation(slot, operation, state);
+                    starts.push(Start { operation, state });
                 }
             }
+            last = starts.pop();
+            starts.into_iter().for_each(|start| self.spawn(slot, start));
             match (mail.reply, reply) {
                 // Who asked may be gone: then nobody is told.
                 (Some(sender), reply) => drop(sender.send(reply)),
@@ -176,6 +211,7 @@ impl Runtime {
                 (None, Ok(_)) => {}
             }
         }
+        last
     }
 
     async fn take(
@@ -183,6 +219,7 @@ impl Runtime {
         slot: &Arc<Slot>,
         state: &Arc<Workflow>,
         mail: &Mail,
+        starts: &mut Vec<Start>,
     ) -> Result<Arc<Workflow>, Error> {
         if let Some(memo) = &mail.memo
             && self.known(memo).await?.is_some()
@@ -204,7 +241,7 @@ impl Runtime {
                 state: Some(state.public_state()),
             })?;
             if decision.events.is_empty() && mail.memo.is_none() {
-                self.follow(slot, decision, state, now);
+                starts.extend(self.follow(slot, decision, state, now));
                 return Ok(state.clone());
             }
             match self
@@ -218,7 +255,7 @@ impl Runtime {
                 Ok(()) => {
                     let next = Arc::new(next);
                     self.publish(slot, &next, &decision.events);
-                    self.follow(slot, decision, &next, now);
+                    starts.extend(self.follow(slot, decision, &next, now));
                     return Ok(next);
                 }
                 Err(Written::Refused(refusal)) if refusals.len() < REFUSALS_MAX => {
@@ -399,11 +436,12 @@ impl Runtime {
     ) {
         let state = slot.state();
         self.publish(slot, &state, events);
-        self.follow(slot, decision, &state, now);
+        for start in self.follow(slot, decision, &state, now) {
+            self.spawn(slot, start);
+        }
     }
 
     fn publish(self: &Arc<Self>, slot: &Arc<Slot>, next: &Arc<Workflow>, events: &[Event]) {
-        slot.inner().state = next.clone();
         self.observer.appended(next, events);
         let wants = next.wants();
         let wake = {
@@ -418,25 +456,32 @@ impl Runtime {
         if next.is_ended() {
             self.retire(&slot.id);
         }
-        slot.published.send_replace(next.seq);
+        slot.published.send_replace(next.clone());
     }
 
-    /// Starts what was decided, and sets the timer.
+    /// What of the decision is to be started now; sets the timer.
     fn follow(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
+        &self,
+        slot: &Slot,
         decision: Decision,
         state: &Arc<Workflow>,
         now: Time,
-    ) {
+    ) -> Vec<Start> {
         slot.rest(decision.rests);
-        for operation in decision.operations {
-            if !self.is_draining() && slot.take_off(&operation, now) {
-                self.start_operation(slot, operation, state.clone());
-            }
-        }
+        let operations = decision.operations.into_iter();
+        let starts = operations
+            .filter(|operation| !self.is_draining() && slot.take_off(operation, now))
+            .map(|operation| Start { operation, state: state.clone() })
+            .collect();
         self.timers.set(&slot.id, if state.is_ended() { None } else { slot.wake_at(now) });
+        starts
     }
+}
+
+/// An operation to be run, on the state that it was decided on.
+pub(super) struct Start {
+    pub(super) operation: Operation,
+    pub(super) state: Arc<Workflow>,
 }
 
 /// From one state to the next, by these events, decided then.

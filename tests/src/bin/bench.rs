@@ -90,11 +90,13 @@ async fn measure(folder: &Path, name: &str, undo: bool, arguments: &Arguments) {
     let at = |share: f64| millis(latencies[((latencies.len() - 1) as f64 * share) as usize]);
     println!("  {:<20} p50 {:>8.3} ms   p99 {:>8.3} ms", "alone", at(0.5), at(0.99));
     for in_flight in &arguments.in_flight {
+        let used = cpu(&daemon);
         let rate = many(&client, undo, arguments.total, *in_flight).await;
         println!(
-            "  {:<20} {rate:>8.0} workflows/s   daemon RSS {} MiB",
+            "  {:<20} {rate:>8.0} workflows/s   daemon RSS {} MiB   CPU {:.2} ms each",
             format!("{in_flight} in flight"),
-            rss_mib(&daemon)
+            rss_mib(&daemon),
+            millis(cpu(&daemon) - used) / arguments.total as f64
         );
     }
     daemon.kill().await.unwrap();
@@ -152,6 +154,16 @@ async fn start_daemon(data: &Path) -> (Child, Client) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     (child, client)
+}
+
+/// Processor time that the daemon has used: unlike the rate it hardly depends on what else the machine does.
+fn cpu(daemon: &Child) -> Duration {
+    let path = format!("/proc/{}/stat", daemon.id().unwrap_or_default());
+    let stat = std::fs::read_to_string(path).unwrap_or_default();
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    // Fields 14 and 15 of proc(5), after the name; in ticks of 10 ms.
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Duration::from_millis(10 * ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>())
 }
 
 /// Resident memory of the daemon, as the kernel counts it.
