@@ -153,28 +153,46 @@ impl Runtime {
         Ok(found.filter(|record| record.cluster_id == cluster_id))
     }
 
-    /// Makes records that were written before there was a way to them by cluster id found by it.
+    /// Makes records that were written before there was a way to them by cluster id found by it. One that can't be read keeps
+    /// nothing else from starting.
     pub(super) async fn index_clusters(&self) -> Result<(), Error> {
-        for record in self.cluster_records().await? {
-            if record.cluster_id.is_empty()
-                || self.cluster_with_id(&record.cluster_id).await?.is_some()
-            {
-                continue;
+        let records = match self.cluster_records().await {
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(error = %error, "The records of hybrid clusters can't all be read");
+                return Ok(());
             }
-            let head = self.store.head(&record.workflow).await?;
-            let Some(head) = head.filter(|head| !head.live) else {
-                tracing::error!(cluster = %record.name, "The workflow of a cluster's record is gone; the record is found by its name only");
-                continue;
-            };
-            let mut append = Append::new(self.fence, &record.workflow, head.records);
-            append.live = false;
-            append.clusters.push(ClusterWrite {
-                body: serde_json::to_vec(&record).expect("a record has string keys only"),
-                name: record.name,
-                cluster_id: record.cluster_id,
-            });
-            self.store.append(append).await?;
+            records => records?,
+        };
+        for record in records {
+            let name = record.name.clone();
+            match self.index_cluster(record).await {
+                Err(error @ Error::Corrupt { .. }) => {
+                    tracing::error!(cluster = %name, error = %error, "A record is found by its name only");
+                }
+                indexed => indexed?,
+            }
         }
+        Ok(())
+    }
+
+    async fn index_cluster(&self, record: ClusterRecord) -> Result<(), Error> {
+        if record.cluster_id.is_empty() || self.cluster_with_id(&record.cluster_id).await?.is_some()
+        {
+            return Ok(());
+        }
+        let head = self.store.head(&record.workflow).await?;
+        let Some(head) = head.filter(|head| !head.live) else {
+            tracing::error!(cluster = %record.name, "The workflow of a cluster's record is gone; the record is found by its name only");
+            return Ok(());
+        };
+        let mut append = Append::new(self.fence, &record.workflow, head.records);
+        append.live = false;
+        append.clusters.push(ClusterWrite {
+            body: serde_json::to_vec(&record).expect("a record has string keys only"),
+            name: record.name,
+            cluster_id: record.cluster_id,
+        });
+        self.store.append(append).await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Error;
 use super::fixture::{record, runtime_over, write};
 use crate::store::memory::Disk;
-use crate::store::{MemoryStore, Store};
+use crate::store::{Append, ClusterWrite, MemoryStore, Store};
 
 #[tokio::test]
 async fn records_are_found_by_name_and_by_cluster_id_also_those_of_older_stores() {
@@ -41,4 +41,24 @@ async fn an_id_that_leads_to_another_clusters_record_leads_nowhere() {
     let handle = runtime_over(store).await.handle();
     assert_eq!(handle.cluster("c2").await.unwrap().workflow, "w2");
     assert!(matches!(handle.cluster("c1").await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_read_is_named_and_stops_nothing_else() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let fence = store.own(0).await.unwrap();
+    write(store.as_ref(), fence, &record("dc1", "c1", "w1"), true).await;
+    let mut append = Append::new(fence, "w2", 0);
+    append.events = vec![b"{}".to_vec()];
+    append.live = false;
+    append.clusters.push(ClusterWrite {
+        name: "dc2".to_owned(),
+        cluster_id: "c2".to_owned(),
+        body: b"no record".to_vec(),
+    });
+    store.append(append).await.unwrap();
+    let handle = runtime_over(store).await.handle();
+    assert_eq!(handle.cluster("c1").await.unwrap().name, "dc1");
+    let unreadable = handle.cluster("dc2").await.unwrap_err();
+    assert!(matches!(unreadable, Error::Corrupt { what, .. } if what == "cluster dc2"));
 }
