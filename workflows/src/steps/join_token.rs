@@ -101,7 +101,7 @@ pub(crate) async fn existing(
 }
 
 /// Reads a bootstrap token's Secret, and judges whether nodes can join with it.
-fn read(secret: &Value, now: Time) -> Result<JoinToken, Unfit> {
+pub(crate) fn read(secret: &Value, now: Time) -> Result<JoinToken, Unfit> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let (Some(id), Some(key)) = (field(secret, "token-id"), field(secret, "token-secret")) else {
         return Err(format!("Secret {name} has no token-id and token-secret"));

@@ -71,7 +71,10 @@ impl Action for MintJoinToken {
             };
             return Ok(Observed::as_wanted(Verdict::Adopted, Value::Null, value(&output)));
         }
-        let id = free_id(&cluster, context).await?;
+        let (id, present) = place(&cluster, context).await?;
+        if let Some(present) = present {
+            return ours(context, &present);
+        }
         let token = format!("{id}.{}", random_key());
         let ends = (context.now)().plus_ms(millis(token_source.mint.unwrap_or_default().ttl()));
         let planned = MintJoinTokenOutput {
@@ -154,16 +157,29 @@ fn rfc3339(time: Time) -> String {
         .map_or_else(|_| jiff::Timestamp::MAX.to_string(), |time| time.to_string())
 }
 
-/// A public part that no token of the cluster has: derived from the step's token, so that its name is no chance.
-async fn free_id(cluster: &Cluster, context: &Context) -> Result<String, Failure> {
+/// A public part that no other token of the cluster has: derived from the step's token, so that its name is no chance. With
+/// the Secret, where this workflow has made it already.
+async fn place(cluster: &Cluster, context: &Context) -> Result<(String, Option<Value>), Failure> {
     for id in candidates(&context.token) {
         let present =
             cluster.get(&Resource::SECRETS.at(NAMESPACE, &format!("{NAME_PREFIX}{id}"))).await?;
-        if present.is_none_or(|present| is_marked(&present, &context.workflow)) {
-            return Ok(id.to_owned());
+        if present.as_ref().is_none_or(|present| is_marked(present, &context.workflow)) {
+            return Ok((id.to_owned(), present));
         }
     }
     Err(taken(&Resource::SECRETS.at(NAMESPACE, NAME_PREFIX)))
+}
+
+/// The token that this workflow has minted already: that one is known to the nodes, not one that would be drawn now.
+fn ours(context: &Context, present: &Value) -> Result<Observed, Failure> {
+    let found = join_token::read(present, (context.now)())
+        .map_err(|unfit| Failure::permanent(unfit).with_code("JOIN_TOKEN_UNFIT"))?;
+    let minted = value(&MintJoinTokenOutput {
+        token: context.seal("join-token", found.token),
+        secret_name: found.secret_name,
+        expires_at: found.expires_at,
+    });
+    Ok(Observed::as_wanted(Verdict::Ours, minted.clone(), minted))
 }
 
 fn candidates(token: &str) -> impl Iterator<Item = &str> {
@@ -256,6 +272,23 @@ mod tests {
         assert_eq!(MintJoinToken.resolve(bench.context()).await.unwrap().0, Resolution::Done);
         bench.apply(&MintJoinToken).await.unwrap();
         assert_eq!(bench.kube.writes().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_minted_before_the_journal_was_lost_is_the_one_that_counts() {
+        let mut bench = bench();
+        bench.observe(&MintJoinToken).await.unwrap();
+        bench.apply(&MintJoinToken).await.unwrap();
+        let opened = async |bench: &Bench| {
+            let output: MintJoinTokenOutput =
+                serde_json::from_value(bench.context().output.clone()).unwrap();
+            let token = bench.context().open(&output.token).await.unwrap();
+            (output.secret_name, output.expires_at, token.expose_secret().to_owned())
+        };
+        let minted = opened(&bench).await;
+        assert_eq!(bench.observe(&MintJoinToken).await.unwrap(), Verdict::Ours);
+        assert_eq!(opened(&bench).await, minted);
+        assert_eq!(bench.revert(&MintJoinToken).await.unwrap(), Undone::Reverted);
     }
 
     #[tokio::test]

@@ -339,6 +339,7 @@ async fn the_keys_secret_is_sealed_and_the_step_waits_until_the_key_works() {
     world.ram().unknown_keys = 1;
     assert!(matches!(step.confirm(&CreateAccessKey).await.unwrap(), Confirm::NotYet(_)));
     assert!(matches!(step.confirm(&CreateAccessKey).await.unwrap(), Confirm::Holds(_)));
+    assert_eq!(step.apply(&CreateAccessKey).await.unwrap(), output, "the key in hand is the key");
     world.ram().unknown_keys = 1;
     step.context.timing.key_grace = std::time::Duration::ZERO;
     let failure = step.confirm(&CreateAccessKey).await.unwrap_err();
