@@ -159,9 +159,12 @@ pub fn rests(state: State) -> bool {
 
 /// Fails with the lines that differ, and those around them.
 pub fn assert_same(before: &str, after: &str) {
-    if before == after {
-        return;
-    }
+    assert!(before == after, "the world is not as it was:\n{}", difference(before, after));
+}
+
+/// The lines that differ, and those around them.
+#[must_use]
+pub fn difference(before: &str, after: &str) -> String {
     let (one, other): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let start = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
     let end = one[start..].iter().rev().zip(other[start..].iter().rev());
@@ -171,10 +174,5 @@ pub fn assert_same(before: &str, after: &str) {
         let lines = &lines[start..lines.len() - end];
         lines.iter().take(60).map(|line| format!("{mark} {line}\n")).collect::<String>()
     };
-    panic!(
-        "the world is not as it was:\n{}\n{}{}",
-        context(&one, start),
-        part("-", &one),
-        part("+", &other)
-    );
+    format!("{}\n{}{}", context(&one, start), part("-", &one), part("+", &other))
 }
