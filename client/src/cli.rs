@@ -83,6 +83,8 @@ pub enum Command {
 /// What can be done with workflows.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Find out what a start would do, and change nothing
+    Plan(c::plan::Arguments),
     /// Start what an input file describes
     Start(c::start::Arguments),
     /// One workflow
@@ -175,6 +177,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, C
 
 async fn workflows(verb: Verb, session: &mut Session<'_>) -> Result<Exit, CommandError> {
     match verb {
+        Verb::Plan(arguments) => c::plan::run(session, &arguments).await,
         Verb::Start(arguments) => c::start::run(session, arguments).await,
         Verb::Get(named) => c::get::run(session, &named).await,
         Verb::Describe(named) => c::describe::run(session, &named).await,

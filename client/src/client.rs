@@ -102,8 +102,11 @@ impl Client {
         if request.request_id.is_empty() {
             request.request_id = new_request_id();
         }
+        // Held to a plan, it is answered once the plan was made anew.
+        let timeout =
+            if request.plan_digest.is_empty() { CALL_TIMEOUT } else { crate::plan::PLAN_TIMEOUT };
         self.call(|| {
-            let (mut service, request) = (self.workflows(), timed(request.clone(), CALL_TIMEOUT));
+            let (mut service, request) = (self.workflows(), timed(request.clone(), timeout));
             async move { service.start_workflow(request).await }
         })
         .await

@@ -128,10 +128,22 @@ impl Client {
         step: &str,
         ask: impl Into<Ask>,
     ) -> Result<Workflow, Error> {
-        let Ask { reason, etag, request_id } = ask.into().repeatable();
+        let Ask { reason, etag, request_id } = ask.into();
         let (name, step) = (workflow_name(id), step.to_owned());
         let plan_digest = String::new();
-        let request = ApproveStepRequest { name, step, reason, etag, plan_digest, request_id };
+        self.approve_step(ApproveStepRequest { name, step, reason, etag, plan_digest, request_id })
+            .await
+    }
+
+    /// Opens a gate of a workflow that was started by a plan: with the digest that it shows. Without a `request_id` a new one
+    /// is made.
+    ///
+    /// # Errors
+    /// As [`Client::approve`]; [`Error::Api`] with `PLAN_STALE` where the workflow is held to another plan.
+    pub async fn approve_step(&self, mut request: ApproveStepRequest) -> Result<Workflow, Error> {
+        if request.request_id.is_empty() {
+            request.request_id = new_request_id();
+        }
         self.send(
             request,
             |mut service, request| async move { service.approve_step(request).await },

@@ -35,6 +35,10 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 200;
 pub const WATCHES_MAX: usize = 4096;
 /// Longest wait of `WaitWorkflow`, in seconds.
 pub const WAIT_SECONDS_MAX: u64 = 60;
+/// Longest time that `PlanWorkflow`, and a start by a plan, look at the world, in seconds.
+pub const PLAN_SECONDS_MAX: u64 = 120;
+/// Longest difference of one object in a plan, in bytes; it is cut with a word, which is not counted.
+pub const PLAN_DIFF_BYTES_MAX: usize = 32 * 1024;
 /// Steps of the built-in self-test.
 pub const NOOP_STEPS: u32 = 10;
 

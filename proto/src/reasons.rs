@@ -50,8 +50,11 @@ reasons! {
     STEP_NOT_SKIPPABLE;
     /// The step is no gate that waits for a decision. FAILED_PRECONDITION; metadata `state`.
     GATE_NOT_OPEN;
-    /// The world has changed since the plan. FAILED_PRECONDITION.
+    /// The world, or the input, has changed since the plan. FAILED_PRECONDITION; metadata `changed` names the parts (steps, `input`,
+    /// `definition`), `digest` is that of a plan made now.
     PLAN_STALE;
+    /// Whether a plan still holds can't be told now, as something could not be looked at. UNAVAILABLE, with `RetryInfo`.
+    PLAN_UNREAD;
     /// The daemon does not know the definition. FAILED_PRECONDITION.
     DEFINITION_UNKNOWN;
     /// The workflow has another `etag` by now. ABORTED; metadata `etag` is the present one.

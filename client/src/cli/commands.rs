@@ -9,6 +9,7 @@ pub mod example;
 pub mod get;
 pub mod history;
 pub mod list;
+pub mod plan;
 pub mod server;
 pub mod start;
 pub mod steer;

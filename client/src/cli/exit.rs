@@ -35,6 +35,8 @@ pub enum Exit {
     NotFound = 9,
     /// Conflict, or refused in this state.
     Refused = 10,
+    /// Something would change, or has changed, where that was asked.
+    Differences = 11,
     /// ABANDONED: something is left.
     Abandoned = 12,
     /// Waits for a person: PAUSED, AWAITING_APPROVAL, QUARANTINED.

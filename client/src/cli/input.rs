@@ -23,6 +23,11 @@ pub(crate) struct File {
 }
 
 impl File {
+    /// As it is typed again.
+    pub(super) fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
     /// Reads it.
     ///
     /// # Errors

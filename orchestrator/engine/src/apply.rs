@@ -63,6 +63,7 @@ impl Workflow {
             lock: started.lock.clone(),
             started_by: started.by.clone(),
             traceparent: started.traceparent.clone(),
+            plan: started.plan.clone().map(Arc::new),
             seq: 1,
             started_at: at,
             updated_at: at,

@@ -89,6 +89,19 @@ pub struct Started {
     /// The W3C trace context of the call.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
+    /// The plan that it is held to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanBinding>,
+}
+
+/// What a workflow is held to that was started by a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanBinding {
+    /// Of the whole plan.
+    pub digest: String,
+    /// What each step saw in the plan, by a digest; steps that could not look then have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<StepName, String>,
 }
 
 /// What happened.

@@ -222,6 +222,8 @@ pub enum Reason {
     StepNotSkippable,
     /// The step is no gate that is open.
     GateNotOpen,
+    /// The approval is of another plan than the one that the workflow is held to.
+    PlanStale,
     /// The verb has no meaning in this state.
     WrongState,
     /// The workflow has no such step.
@@ -232,7 +234,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::WorkflowEnded,
         Self::NotEnded,
         Self::PastPivot,
@@ -240,6 +242,7 @@ impl Reason {
         Self::NotStarted,
         Self::StepNotSkippable,
         Self::GateNotOpen,
+        Self::PlanStale,
         Self::WrongState,
         Self::UnknownStep,
         Self::Quarantined,
@@ -256,6 +259,7 @@ impl Reason {
             Self::NotStarted => "NOT_STARTED",
             Self::StepNotSkippable => "STEP_NOT_SKIPPABLE",
             Self::GateNotOpen => "GATE_NOT_OPEN",
+            Self::PlanStale => "PLAN_STALE",
             Self::WrongState => "WRONG_STATE",
             Self::UnknownStep => "STEP_NOT_FOUND",
             Self::Quarantined => "QUARANTINED",

@@ -185,6 +185,7 @@ fn nothing_known(id: &WorkflowId) -> Started {
         steps: Vec::new(),
         by: Default::default(),
         traceparent: String::new(),
+        plan: None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::definition::{DefinitionRef, StepKind, StepSpec};
-use crate::event::{By, Cause, Claim, End, Object, RunOptions, Undone, Verdict};
+use crate::event::{By, Cause, Claim, End, Object, PlanBinding, RunOptions, Undone, Verdict};
 use crate::failure::{Failure, Finding};
 use crate::ids::{ResourceKey, StepName, Time, WorkflowId};
 pub use crate::quarantine::Quarantine;
@@ -303,6 +303,8 @@ pub struct Workflow {
     pub started_by: By,
     /// W3C trace context of the start.
     pub traceparent: String,
+    /// The plan that it is held to.
+    pub plan: Option<Arc<PlanBinding>>,
     /// Records so far.
     pub seq: u64,
     /// When it was started.

@@ -194,6 +194,15 @@ impl Draft<'_> {
             return Ok(());
         }
         self.open_gate_at(state, name)?;
+        let shown = self.state.plan.as_ref().map_or("", |plan| plan.digest.as_str());
+        if digest != shown {
+            let held = if shown.is_empty() { "no plan" } else { shown };
+            let message = format!(
+                "workflow {} is held to {held}, and the approval is of another plan; look at it again, and approve what it shows",
+                self.state.id
+            );
+            return refuse(Reason::PlanStale, message);
+        }
         self.emit(Event::GateApproved {
             step: name.clone(),
             by: by.clone(),

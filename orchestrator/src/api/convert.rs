@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) use cluster::{connection, hybrid_cluster, result};
 pub(super) use event::event;
 pub(super) use listed::listed;
+pub(super) use step::verdict;
 
 /// Program that `next_commands` are typed for.
 const PROGRAM: &str = "causeway";
@@ -59,7 +60,7 @@ pub(super) fn summary(state: &Workflow) -> pb::Workflow {
         labels: state.labels.clone(),
         etag: etag(state),
         run,
-        plan_digest: String::new(),
+        plan_digest: state.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default(),
         request_id: String::new(),
         started_by: state.started_by.principal.clone(),
         hybrid_cluster: non_empty(&state.cluster).map(names::hybrid_cluster).unwrap_or_default(),

@@ -17,7 +17,7 @@ use causeway_proto::{
 use prost::{Message, Name};
 
 use super::status::Error;
-use crate::runtime::{Repeatable, StartRequest};
+use crate::runtime::{DIGEST_DIGITS, DIGEST_PREFIX, Repeatable, StartRequest};
 
 /// How long a workflow waits in the queue, unless the request says otherwise: 24 h.
 const QUEUE_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
@@ -50,10 +50,6 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
     }
-    if !request.plan_digest.is_empty() {
-        let message = "starting by a plan is not supported yet; start without it";
-        return Err(Error::NotSupportedYet(vec![Violation::new("plan_digest", message)]));
-    }
     Ok(StartRequest {
         id: Some(request.workflow_id.as_str()).filter(|id| !id.is_empty()).map(WorkflowId::from),
         definition: definition.to_owned(),
@@ -61,6 +57,7 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
         options,
         labels: request.labels.clone(),
         request: repeatable(request),
+        plan_digest: request.plan_digest.clone(),
         ..StartRequest::default()
     })
 }
@@ -74,6 +71,21 @@ fn check_ids(request: &pb::StartWorkflowRequest, violations: &mut Vec<Violation>
         violations.push(Violation::new("workflow_id", message));
     }
     violations.extend(request_id(&request.request_id).err());
+    violations.extend(plan_digest(&request.plan_digest).err());
+}
+
+/// Whether a text may be the digest of a plan.
+pub(super) fn plan_digest(digest: &str) -> Result<(), Violation> {
+    let form = digest.strip_prefix(DIGEST_PREFIX).is_some_and(|digits| {
+        digits.len() == DIGEST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    if digest.is_empty() || form {
+        return Ok(());
+    }
+    let message = format!(
+        "is no digest of a plan; expected {DIGEST_PREFIX} and {DIGEST_DIGITS} hex digits, as `causeway plan` prints it"
+    );
+    Err(Violation::new("plan_digest", message))
 }
 
 /// Whether a request id may be remembered.
@@ -266,11 +278,22 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_digest_is_refused_for_now() {
-        let request = pb::StartWorkflowRequest { plan_digest: "d".into(), ..noop() };
-        assert!(
-            matches!(start(&request), Err(Error::NotSupportedYet(violations)) if violations[0].path == "plan_digest")
-        );
+    fn what_is_no_digest_of_a_plan_is_refused_by_its_field() {
+        for (digest, fits) in [
+            ("d", false),
+            ("plan-", false),
+            ("plan-0123456789abcdef0123456789abcdeg", false),
+            ("plan-0123456789abcdef0123456789abcdef", true),
+        ] {
+            let request = pb::StartWorkflowRequest { plan_digest: digest.into(), ..noop() };
+            match start(&request) {
+                Ok(start) => assert!(fits && start.plan_digest == digest, "{digest}"),
+                Err(Error::Invalid(violations)) => {
+                    assert!(!fits && violations[0].path == "plan_digest", "{digest}");
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
     }
 
     #[test]

@@ -65,6 +65,17 @@ pub enum Error {
         /// The public state, where it is a workflow's.
         state: Option<&'static str>,
     },
+    /// The world is another one than the plan saw.
+    PlanStale {
+        /// What has changed, and what to do.
+        message: String,
+        /// The parts that have changed, joined by commas; empty where they can't be told.
+        changed: String,
+        /// The digest of a plan made now.
+        now: String,
+    },
+    /// Whether a plan still holds can't be told now.
+    PlanUnread(String),
     /// The workflow has another etag by now.
     EtagMismatch {
         /// The workflow, `workflows/w1`.
@@ -185,6 +196,10 @@ impl Error {
                 message,
                 state: None,
             },
+            runtime::Error::PlanStale { changed, now } => {
+                Self::PlanStale { message, changed: changed.unwrap_or_default().join(","), now }
+            }
+            runtime::Error::PlanUnread { .. } => Self::PlanUnread(message),
             runtime::Error::EtagMismatch { .. } => {
                 Self::EtagMismatch { name: name(), etag: String::new() }
             }
@@ -241,6 +256,17 @@ impl From<Error> for Status {
             Error::Refused { reason, subject, message, state } => {
                 refused(reason, subject, message, state)
             }
+            Error::PlanStale { message, changed, now } => {
+                let mut details =
+                    with_metadata(reasons::PLAN_STALE, &[("changed", &changed), ("digest", &now)]);
+                details.set_precondition_failure(vec![PreconditionViolation::new(
+                    reasons::PLAN_STALE,
+                    "plan_digest",
+                    message.clone(),
+                )]);
+                Status::with_error_details(Code::FailedPrecondition, message, details)
+            }
+            Error::PlanUnread(message) => retry(Code::Unavailable, reasons::PLAN_UNREAD, message),
             Error::EtagMismatch { name, etag } => Status::with_error_details(
                 Code::Aborted,
                 format!("{name} {ETAG_MISMATCH}"),
@@ -406,6 +432,12 @@ mod tests {
                 reasons::REQUEST_ID_REUSED,
             ),
             (Error::RequestExpired, Code::FailedPrecondition, reasons::REQUEST_EXPIRED),
+            (
+                Error::PlanStale { message: "m".into(), changed: "input".into(), now: "d".into() },
+                Code::FailedPrecondition,
+                reasons::PLAN_STALE,
+            ),
+            (Error::PlanUnread("m".into()), Code::Unavailable, reasons::PLAN_UNREAD),
             (refused, Code::FailedPrecondition, reasons::PAST_PIVOT),
             (
                 Error::EtagMismatch { name: "w".into(), etag: "7-a".into() },

@@ -136,12 +136,9 @@ fn check<R: Asks>(request: &R) -> Result<(), Error> {
         let message = "is missing; give the etag of the workflow that the decision was taken on";
         violations.push(Violation::new("etag", message));
     }
+    violations.extend(request::plan_digest(request.plan_digest()).err());
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
-    }
-    if !request.plan_digest().is_empty() {
-        let message = "no gate shows a plan yet; approve without a digest, by the etag";
-        return Err(Error::NotSupportedYet(vec![Violation::new("plan_digest", message)]));
     }
     Ok(())
 }

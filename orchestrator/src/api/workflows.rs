@@ -266,7 +266,7 @@ impl WorkflowService for Workflows {
         &self,
         request: Request<pb::PlanWorkflowRequest>,
     ) -> Result<Response<pb::Plan>, Status> {
-        Err(self.not_yet(&request, "PlanWorkflow"))
+        Ok(Response::new(self.plan(request).await?))
     }
 
     async fn start_workflow(

@@ -62,6 +62,22 @@ pub enum Error {
         /// The workflow.
         workflow: String,
     },
+    /// The world, or the input, is another one than the plan saw.
+    #[error("{}", stale(changed.as_deref(), now))]
+    PlanStale {
+        /// The parts that have changed; none where this daemon does not remember the plan.
+        changed: Option<Vec<String>>,
+        /// The digest of a plan made now.
+        now: String,
+    },
+    /// Whether the plan still holds can't be told.
+    #[error(
+        "whether the plan still holds can't be told now: {why}; nothing was started, ask again"
+    )]
+    PlanUnread {
+        /// What could not be looked at.
+        why: String,
+    },
     /// The workflow has changed since the caller looked.
     #[error("the workflow has changed since: its etag is now {have}; look again, then decide")]
     EtagMismatch {
@@ -99,4 +115,16 @@ impl From<crate::store::Error> for Error {
             other => Self::StoreFailed(other.to_string()),
         }
     }
+}
+
+/// What to say of a plan that holds no more.
+fn stale(changed: Option<&[String]>, now: &str) -> String {
+    let what = match changed {
+        Some(parts) => format!("what has changed since the plan: {}", parts.join(", ")),
+        None => "this daemon does not know a plan with that digest (it may have been restarted since), and it is not the one of a plan made now"
+            .to_owned(),
+    };
+    format!(
+        "{what}; nothing was started: plan anew, and start by the digest that you find right (now {now})"
+    )
 }

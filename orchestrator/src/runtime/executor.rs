@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
-use super::Runtime;
 use super::owner::{Mail, Slot, Start};
+use super::{Runtime, plan};
 
 /// Past an attempt's deadline, for the answer to come in.
 const GRACE: Duration = Duration::from_millis(500);
@@ -76,7 +76,9 @@ impl Runtime {
             Ok(context) => context,
             Err(failure) => return failure.into(),
         };
-        self.run_bounded(template, operation, context).await
+        let plan = state.plan.as_ref().filter(|_| step.skip_asked.is_none());
+        let planned = plan.and_then(|plan| plan.parts.get(&step.spec.name));
+        self.run_bounded(template, operation, context, planned.map(String::as_str)).await
     }
 
     /// A mutating operation that outlives its deadline has an unknown outcome; a read can be made again.
@@ -85,6 +87,7 @@ impl Runtime {
         template: &Template,
         operation: &Operation,
         context: Context,
+        planned: Option<&str>,
     ) -> Report {
         let now = (self.clock)();
         let bound = match operation.deadline {
@@ -100,6 +103,10 @@ impl Runtime {
             let message = format!("step {}: no answer within {bound:?}", operation.step);
             StepOutcome::Failed(Failure::new(class, message).with_code("ATTEMPT_DEADLINE"))
         });
+        let outcome = match planned {
+            Some(planned) => plan::hold(&self.sealer, planned, template, &context, outcome),
+            None => outcome,
+        };
         let sealed =
             std::mem::take(&mut *context.sealed.lock().unwrap_or_else(PoisonError::into_inner));
         Report { outcome, sealed }
@@ -191,6 +198,15 @@ impl Runtime {
         key: Option<ResourceKey>,
     ) -> Result<Option<ClaimRow>, Failure> {
         let Some(key) = key else { return Ok(None) };
+        self.read_claim(&key, state.id.as_str()).await
+    }
+
+    /// The row of a shareable object, as `reader` sees it.
+    pub(super) async fn read_claim(
+        &self,
+        key: &ResourceKey,
+        reader: &str,
+    ) -> Result<Option<ClaimRow>, Failure> {
         let row = self.store.claim(key.as_str()).await.map_err(|error| {
             Failure::retryable(format!("the claim on {key} can't be read: {error}"))
         })?;
@@ -198,8 +214,7 @@ impl Runtime {
         let claim: Claim = serde_json::from_slice(&row.body).map_err(|error| {
             Failure::permanent(format!("the claim on {key} can't be read: {error}"))
         })?;
-        let others =
-            row.claimants.into_iter().filter(|claimant| claimant != state.id.as_str()).collect();
+        let others = row.claimants.into_iter().filter(|claimant| claimant != reader).collect();
         Ok(Some(ClaimRow { claim, others }))
     }
 }

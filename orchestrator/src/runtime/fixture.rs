@@ -60,6 +60,10 @@ impl Check for Moving {
         }
         Err(Failure::permanent("the key belongs to another account").with_code("CONNECTION_MOVED"))
     }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// A definition whose workflows are parked for ever.

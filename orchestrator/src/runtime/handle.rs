@@ -76,6 +76,14 @@ impl Handle {
         self.runtime.start(request).await
     }
 
+    /// What a start would do; changes nothing.
+    ///
+    /// # Errors
+    /// Those of a start.
+    pub async fn plan(&self, request: &StartRequest) -> Result<super::Plan, Error> {
+        self.runtime.plan(request).await
+    }
+
     /// A workflow's state, live or ended.
     ///
     /// # Errors

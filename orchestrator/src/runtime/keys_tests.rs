@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_engine::event::{Resolution, Undone};
 use causeway_engine::{Failure, PublicState, ResourceKey, Verb};
+use causeway_workflows::preview::Preview;
 use causeway_workflows::sdk::{Action, Context, Facts, Observed, Revert};
 use causeway_workflows::{Definition, Template};
 use proptest::prelude::*;
@@ -48,6 +49,14 @@ impl Action for Exclusive {
     async fn observe(&self, _context: &Context) -> Result<Observed, Failure> {
         tokio::task::yield_now().await;
         Ok(Observed::change(json!({})))
+    }
+
+    async fn preview(&self, _context: &Context) -> Result<Preview, Failure> {
+        Ok(Preview::default())
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {

@@ -15,6 +15,7 @@ mod handle;
 mod keys_tests;
 mod locks;
 mod owner;
+mod plan;
 mod recovery;
 mod requests;
 pub mod retry;
@@ -41,6 +42,9 @@ use tokio_util::task::TaskTracker;
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
 pub use error::Error;
 pub use handle::{Ask, Handle, Info, ListToken};
+pub use plan::{
+    Allowed, DIGEST_DIGITS, DIGEST_PREFIX, Outlook, PLAN_TIME_MAX, Permission, Plan, PlannedStep,
+};
 pub use requests::Repeatable;
 pub use revisions::{InUse, Revisions, UnknownRevisions};
 pub use start::StartRequest;
@@ -114,6 +118,7 @@ pub struct Runtime {
     next_order: Mutex<u64>,
     /// Held while a workflow takes the name of its cluster.
     naming: tokio::sync::Mutex<()>,
+    plans: plan::Plans,
 }
 
 impl Runtime {
@@ -145,6 +150,7 @@ impl Runtime {
             failed: watch::channel(None).0,
             next_order: Mutex::new(1),
             naming: tokio::sync::Mutex::default(),
+            plans: plan::Plans::default(),
         })
     }
 

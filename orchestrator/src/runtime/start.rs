@@ -37,6 +37,8 @@ pub struct StartRequest {
     pub request: Repeatable,
     /// W3C trace context.
     pub traceparent: String,
+    /// Digest of the plan that the start is held to; empty: none.
+    pub plan_digest: String,
 }
 
 impl Runtime {
@@ -57,7 +59,10 @@ impl Runtime {
         {
             return Ok(known);
         }
-        let started = self.prepare(&request).await?;
+        let mut started = self.prepare(&request).await?;
+        if !request.plan_digest.is_empty() {
+            started.plan = Some(Box::pin(self.bound_to_plan(&request)).await?);
+        }
         if self.slots().len() >= LIVE_MAX {
             return Err(Error::TooMany { what: "live workflows", limit: LIVE_MAX });
         }
@@ -72,7 +77,7 @@ impl Runtime {
     }
 
     /// Everything that needs no call to the outside.
-    async fn prepare(&self, request: &StartRequest) -> Result<Started, Error> {
+    pub(super) async fn prepare(&self, request: &StartRequest) -> Result<Started, Error> {
         let not_found = |what, name: &str| Error::NotFound { what, name: name.to_owned() };
         let definition = self
             .definition(&request.definition)
@@ -106,6 +111,7 @@ impl Runtime {
             steps,
             by: request.by.clone(),
             traceparent: request.traceparent.clone(),
+            plan: None,
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_engine::event::{Resolution, Undone};
 use causeway_engine::{Failure, PublicState, Verb, Workflow, WorkflowId};
+use causeway_workflows::preview::Preview;
 use causeway_workflows::sdk::{Action, Confirm, Context, Observed, Revert};
 use causeway_workflows::{Definition, Template};
 
@@ -118,6 +119,14 @@ struct Slow {
 impl Action for Slow {
     async fn observe(&self, _context: &Context) -> Result<Observed, Failure> {
         Ok(Observed::change(serde_json::Value::Null))
+    }
+
+    async fn preview(&self, _context: &Context) -> Result<Preview, Failure> {
+        Ok(Preview::default())
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
     }
 
     async fn apply(&self, _context: &Context) -> Result<serde_json::Value, Failure> {

@@ -1,6 +1,6 @@
 //! `causeway approve`, `deny` and `skip`: a person decides about a step on what they are shown, and on nothing newer.
 
-use causeway_proto::v1::Workflow;
+use causeway_proto::v1::{ApproveStepRequest, Workflow};
 use clap::Args;
 
 use super::steer::{Saying, Waiting, done, seen};
@@ -32,7 +32,15 @@ pub(crate) async fn approve(
 ) -> Result<Exit, CommandError> {
     let (client, seen) = shown(session, arguments, "Approve it?").await?;
     let ask = bound(arguments.saying.ask(), &seen);
-    let answer = client.approve(&seen.id, &arguments.step, ask.clone()).await;
+    let request = ApproveStepRequest {
+        name: seen.name.clone(),
+        step: arguments.step.clone(),
+        reason: ask.reason.clone(),
+        etag: ask.etag.clone(),
+        plan_digest: seen.plan_digest.clone(),
+        request_id: ask.request_id.clone(),
+    };
+    let answer = client.approve_step(request).await;
     done(session, &client, (answer, &ask), &arguments.waiting).await
 }
 

@@ -82,6 +82,7 @@ impl Sim {
             steps,
             by: by(),
             traceparent: String::new(),
+            plan: None,
         };
         let now = Time(1_000_000);
         let first = Record { seq: 1, at: now, event: Event::Started(Box::new(started)) };

@@ -1,8 +1,8 @@
 //! The table of states and verbs, cell by cell.
 
-use causeway_engine::event::{OnFailure, RunOptions, Verdict};
+use causeway_engine::event::{OnFailure, PlanBinding, RunOptions, Verdict};
 use causeway_engine::input::{OperationKind, StepOutcome, Verb};
-use causeway_engine::{FailureClass, Input, PublicState, StepKind};
+use causeway_engine::{Event, FailureClass, Input, PublicState, StepKind};
 use serde_json::json;
 
 use crate::sim::{Sim, action, check, step, with};
@@ -189,7 +189,7 @@ fn a_skip_forward_adopts_only_what_a_fresh_look_finds_as_wanted() {
 
 #[test]
 fn approve_and_deny() {
-    let approve = || Verb::Approve { step: "g".into(), digest: "d".to_owned() };
+    let approve = || Verb::Approve { step: "g".into(), digest: String::new() };
     let deny = || Verb::Deny { step: "g".into() };
     assert_eq!(cell(awaiting(), approve()), Ok(PublicState::Running));
     assert_eq!(cell(awaiting(), deny()), Ok(PublicState::Rejected));
@@ -206,6 +206,24 @@ fn approve_and_deny() {
         StepOutcome::Passed { output: json!({}), warnings: Vec::new() },
     );
     assert_eq!(sim.public(), PublicState::Succeeded);
+}
+
+#[test]
+fn an_approval_is_bound_to_the_plan_that_the_workflow_is_held_to() {
+    let approve = |digest: &str| Verb::Approve { step: "g".into(), digest: digest.to_owned() };
+    assert_eq!(cell(awaiting(), approve("plan-1")), Err("PLAN_STALE"));
+    let held = || {
+        let mut sim = awaiting();
+        let plan = PlanBinding { digest: "plan-1".to_owned(), ..PlanBinding::default() };
+        let Event::Started(started) = &mut sim.records[0].event else { panic!("no start") };
+        started.plan = Some(plan.clone());
+        sim.state.plan = Some(std::sync::Arc::new(plan));
+        sim
+    };
+    for other in ["", "plan-2"] {
+        assert_eq!(cell(held(), approve(other)), Err("PLAN_STALE"), "{other}");
+    }
+    assert_eq!(cell(held(), approve("plan-1")), Ok(PublicState::Running));
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub(super) fn state(workflow: &Workflow, step: &Step) -> pb::step::State {
     }
 }
 
-pub(super) fn verdict(verdict: Option<Verdict>) -> pb::step::Verdict {
+pub(in crate::api) fn verdict(verdict: Option<Verdict>) -> pb::step::Verdict {
     match verdict {
         None => pb::step::Verdict::Unspecified,
         Some(Verdict::Change) => pb::step::Verdict::Change,

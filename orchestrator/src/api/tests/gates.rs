@@ -118,11 +118,12 @@ async fn a_decision_on_nothing_seen_or_on_something_else_is_refused() {
         .await
         .unwrap_err();
     assert_eq!((other.code(), reason(&other).as_str()), (Code::NotFound, reasons::STEP_NOT_FOUND));
-    let plan = workflows
-        .approve_step(pb::ApproveStepRequest { plan_digest: "d".into(), ..approval(&waiting) })
-        .await
-        .unwrap_err();
-    assert_eq!(reason(&plan), reasons::NOT_SUPPORTED_YET);
+    let unlike = "plan-0123456789abcdef0123456789abcdef";
+    for (digest, refused) in [("d", reasons::INVALID_FIELD), (unlike, reasons::PLAN_STALE)] {
+        let approval = pb::ApproveStepRequest { plan_digest: digest.into(), ..approval(&waiting) };
+        let plan = workflows.approve_step(approval).await.unwrap_err();
+        assert_eq!(reason(&plan), refused, "{digest}");
+    }
     assert_eq!(rested(&daemon, waiting.name.clone()).await.state(), State::AwaitingApproval);
     daemon.stop().await;
 }
