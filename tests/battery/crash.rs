@@ -7,7 +7,7 @@ use std::time::Duration;
 use causeway_engine::{PublicState, Workflow, WorkflowId};
 use causeway_orchestrator::runtime::StartRequest;
 use causeway_orchestrator::store::memory::Loss;
-use causeway_sandbox::faults::At;
+use causeway_sandbox::faults::{At, Side};
 use causeway_sandbox::world::World;
 use causeway_tests::scene::assert_same;
 use causeway_workflows::Definition;
@@ -36,8 +36,6 @@ const RUNS: usize = 2;
 const ATTEMPT: Duration = Duration::from_millis(1_500);
 /// How long a workflow may take, however busy the machine.
 const END_LIMIT: Duration = Duration::from_secs(120);
-/// How often a fault is looked at.
-const LOOK: Duration = Duration::from_millis(2);
 /// Longer than a call that a fault makes late takes to land.
 const LANDED: Duration = Duration::from_secs(1);
 
@@ -207,20 +205,24 @@ async fn a_daemon_that_dies_at_its_records_and_calls_ends_as_one_that_lives() {
 /// The call is lost, the daemon dies right then, and the call lands in the next life.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_call_that_lands_in_the_next_life_is_waited_for() {
-    const FAULT: &str = "ram:CreateAccessKey:late";
+    /// It can't be told apart from another of its kind, and may not be made twice.
+    const CALL: &str = "ram:CreateAccessKey";
     for definition in worldly() {
         let dying = async {
-            let world = stage::world(&[FAULT]).await;
+            let world = stage::world(&[&format!("{CALL}:late")]).await;
+            world.boundaries().arm(At::call(CALL, Side::Before));
             let home = Home::in_world(&world, vec![definition.clone()]);
             let host = Host::start(&home).await;
             let request = stage::request(&definition, Some(&world));
             let id = host.build("battery", request).await.unwrap();
-            let struck = async {
-                while !world.faults().list().is_empty() {
-                    tokio::time::sleep(LOOK).await;
-                }
+            let dead = async {
+                world.boundaries().reached().await;
+                // The next record would say that the answer was lost: the daemon dies before it.
+                home.disk.break_at(1, Loss::Lost);
+                world.boundaries().release();
+                host.broken().await;
             };
-            assert!(tokio::time::timeout(END_LIMIT, struck).await.is_ok(), "{FAULT} never strikes");
+            assert!(tokio::time::timeout(END_LIMIT, dead).await.is_ok(), "{CALL} is never made");
             host.kill().await;
             let host = Host::start(&home).await;
             let state = host.rested(&id).await;
