@@ -123,6 +123,12 @@ impl Scene {
         assert_same(&self.before, &self.ledger().await);
     }
 
+    /// Runs a line of a shell, in which `causeway` is the command line of this daemon.
+    pub async fn shell(&self, line: &str) -> Output {
+        let home = self.world.folder().file(".");
+        crate::shell::run(line, &self.world.endpoints().daemon, &home).await
+    }
+
     /// Runs the command line against the daemon.
     pub async fn cli(&self, arguments: &[&str]) -> Output {
         let program = companion::client_binary().await.unwrap();
