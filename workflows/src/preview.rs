@@ -161,7 +161,9 @@ fn lines(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => format!("{}\n", text.trim_end_matches('\n')),
         other => {
-            let yaml = serde_saphyr::to_string(other)
+            // A long text stays on its line, so that a difference shows it whole.
+            let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+            let yaml = serde_saphyr::to_string_with_options(other, options)
                 .expect("JSON values with string keys always become YAML");
             format!("{}\n", yaml.trim_end_matches('\n'))
         }

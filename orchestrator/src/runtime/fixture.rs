@@ -31,7 +31,15 @@ pub(crate) async fn runtime_with(
     store: Arc<dyn Store>,
     definitions: Vec<Definition>,
 ) -> Arc<Runtime> {
-    let timing = Timing::default();
+    runtime_in_time(store, definitions, Timing::default()).await
+}
+
+/// The same with durations of its own.
+pub(crate) async fn runtime_in_time(
+    store: Arc<dyn Store>,
+    definitions: Vec<Definition>,
+    timing: Timing,
+) -> Arc<Runtime> {
     let runtime = Runtime::new(Parts {
         fence: store.own(0).await.unwrap(),
         sealer: Arc::new(Sealer::from_hex(&"07".repeat(32), "test").unwrap()),

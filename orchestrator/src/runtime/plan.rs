@@ -169,7 +169,12 @@ impl Runtime {
             .try_acquire()
             .map_err(|_| Error::TooMany { what: "plans at the same time", limit: PLANS_MAX })?;
         let started = self.prepare(request).await?;
-        let plan = walk::walk(self, &started).await;
+        let definition = self.definition(&started.definition.name);
+        let connection = self.connection(&started.connection);
+        let (Some(definition), Some(connection)) = (definition, connection) else {
+            return Err(Error::NotFound { what: "connection", name: started.connection });
+        };
+        let plan = walk::walk(self, definition, &connection, &started).await;
         self.plans.remember(&plan);
         Ok(plan)
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_workflows::kubernetes::Verb;
 use causeway_workflows::{Connection, Work};
 use futures::stream::{self, StreamExt as _};
+use tokio::time::{Instant, timeout_at};
 
 use super::{PlannedStep, STEPS_AT_A_TIME};
 
@@ -67,6 +68,7 @@ pub(super) async fn cluster(
     connection: &Connection,
     cluster_id: &str,
     steps: &[PlannedStep],
+    until: Instant,
 ) -> Vec<Permission> {
     let mut needed: Vec<(Verb, BTreeSet<String>)> = Vec::new();
     for step in steps {
@@ -86,13 +88,14 @@ pub(super) async fn cluster(
     let ask = |(verb, steps): (Verb, BTreeSet<String>)| {
         let cluster = cluster.as_ref().ok();
         async move {
-            let allowed = match cluster {
-                Some(cluster) => match cluster.allowed(&verb).await {
-                    Ok(true) => Allowed::Granted,
-                    Ok(false) => Allowed::Missing,
-                    Err(_) => Allowed::Unknown,
-                },
-                None => Allowed::Unknown,
+            let answer = match cluster {
+                Some(cluster) => timeout_at(until, cluster.allowed(&verb)).await.ok(),
+                None => None,
+            };
+            let allowed = match answer {
+                Some(Ok(true)) => Allowed::Granted,
+                Some(Ok(false)) => Allowed::Missing,
+                Some(Err(_)) | None => Allowed::Unknown,
             };
             Permission {
                 name: verb.to_string(),

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_engine::event::{Resolution, Undone, Verdict};
 use causeway_engine::{Failure, PublicState};
 use causeway_workflows::preview::{Change, Preview, known_after};
 use causeway_workflows::sdk::{Action, Check, Checked, Context, Observed, Revert};
-use causeway_workflows::{Definition, Template};
+use causeway_workflows::{Definition, Template, Timing};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::super::fixture::runtime_with;
+use super::super::fixture::{runtime_in_time, runtime_with};
 use super::super::tests::ended;
 use super::super::{Error, Handle, Outlook, StartRequest};
 use crate::store::memory::Disk;
@@ -44,6 +45,7 @@ impl Check for Look {
         }
         match self.0.number.load(Ordering::SeqCst) {
             13 => Err(Failure::permanent("unfit").with_code("UNFIT")),
+            14 => Err(Failure::retryable("no way there").with_code("NOT_SENT")),
             _ => Ok(Checked::Passed { output: Value::Null, warnings: Vec::new() }),
         }
     }
@@ -130,7 +132,9 @@ async fn handle_over(world: &World, store: Arc<dyn Store>) -> Handle {
         Template::check("verify", Look(world.clone())).after(&["use"]),
     ];
     let definition = Definition { name: "made-up", revision: 1, templates, cluster_id: None };
-    runtime_with(store, vec![definition]).await.handle()
+    // What fails in a way that passes is tried again at once.
+    let timing = Timing { retry_initial: Duration::from_millis(1), ..Timing::default() };
+    runtime_in_time(store, vec![definition], timing).await.handle()
 }
 
 fn memory() -> Arc<dyn Store> {
@@ -224,4 +228,31 @@ async fn a_workflow_that_is_held_to_a_plan_touches_no_other_world() {
     let (step, failure) = state.failure().unwrap();
     assert_eq!((step.as_str(), failure.code.as_deref()), ("make", Some("PLAN_STALE")));
     assert_eq!(world.changes.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_can_not_be_looked_at_gives_no_digest_and_holds_no_start() {
+    let world = World::default();
+    let handle = handle_over(&world, memory()).await;
+    let digest = handle.plan(&request("")).await.unwrap().digest.unwrap();
+    world.number.store(14, Ordering::SeqCst);
+    let plan = handle.plan(&request("")).await.unwrap();
+    assert!(matches!(&plan.steps[0].outlook, Outlook::Unread(_)) && plan.digest.is_none());
+    assert_eq!(world.looks.load(Ordering::SeqCst), 1 + 3, "it is tried again a few times");
+    let error = handle.start(request(&digest)).await.unwrap_err();
+    assert!(matches!(&error, Error::PlanUnread { why } if why == "no way there"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_self_test_can_be_planned_and_started_by_its_plan() {
+    let handle = runtime_with(memory(), causeway_workflows::registry()).await.handle();
+    let noop = |plan_digest: &str| StartRequest {
+        definition: "saga-10-undo".to_owned(),
+        plan_digest: plan_digest.to_owned(),
+        ..StartRequest::default()
+    };
+    let plan = handle.plan(&noop("")).await.unwrap();
+    assert_eq!(plan.steps.iter().filter(|step| step.would_change()).count(), 10);
+    let id = handle.start(noop(&plan.digest.unwrap())).await.unwrap();
+    assert_eq!(ended(&handle, &id).await.public_state(), PublicState::Succeeded);
 }

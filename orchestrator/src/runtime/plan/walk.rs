@@ -83,14 +83,13 @@ struct Walk<'a> {
 }
 
 /// Makes the plan of what would be started. It never fails: what can't be looked at stands in it.
-pub(super) async fn walk(runtime: &Runtime, started: &Started) -> Plan {
+pub(super) async fn walk(
+    runtime: &Runtime,
+    definition: &Definition,
+    connection: &Connection,
+    started: &Started,
+) -> Plan {
     let created_at = (runtime.clock)();
-    let definition = runtime
-        .definition(&started.definition.name)
-        .expect("what was prepared has a definition of this daemon");
-    let connection = runtime
-        .connection(&started.connection)
-        .expect("what was prepared has a connection of this daemon");
     let trail = Trail::default();
     let mut walk = Walk {
         runtime,
@@ -111,7 +110,7 @@ pub(super) async fn walk(runtime: &Runtime, started: &Started) -> Plan {
     let mut permissions = permissions::cloud(works, &trail.seen());
     if let Some(id) = definition.cluster_id.and_then(|pointer| started.input.pointer(pointer)) {
         let id = id.as_str().unwrap_or_default();
-        permissions.extend(permissions::cluster(&walk.connection, id, &steps).await);
+        permissions.extend(permissions::cluster(&walk.connection, id, &steps, walk.until).await);
     }
     let parts = parts(runtime, started, &steps);
     let unread = steps.iter().any(|step| matches!(step.outlook, Outlook::Unread(_)));

@@ -59,7 +59,10 @@ pub(super) async fn preview(context: &Context) -> Result<Preview, Failure> {
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null)
     };
     let (now, then) = (parsed(before.policy.as_deref()), parsed(merged.as_deref()));
-    Ok(preview.change(Change::modify(STATEMENT, bucket, &now, &then)))
+    Ok(preview.change(match now {
+        Value::Null => Change::create(STATEMENT, bucket, &then),
+        now => Change::modify(STATEMENT, bucket, &now, &then),
+    }))
 }
 
 /// What will be published, as far as it is known without the token.

@@ -20,7 +20,7 @@ pub(super) fn preview(context: &Context) -> Result<Preview, Failure> {
     let (_, wanted) = wanted(context)?;
     let size = wanted.size.unwrap_or_default();
     let created: CreatedNodePool = context.output_of_sibling("create-node-pool")?;
-    let id = format!("{} ({})", wanted.name, created.nodepool_id);
+    let id = format!("{} {}", wanted.name, created.nodepool_id);
     if size == 0 || context.verdict.is_some_and(|verdict| verdict != Verdict::Change) {
         return Ok(Preview::undone_by("nothing: the size stays").change(Change::keep(SIZE, id)));
     }
