@@ -1,12 +1,14 @@
 //! Elastic Compute Service: security groups, instance types and their stock, instances, network interfaces.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::client::{Client, Rpc};
 use super::endpoints::Product;
 use super::error::{Access, Error};
 use super::params::Params;
 use super::{Done, PAGES_MAX, nullable};
+
+pub use super::tag::Tag;
 
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -66,17 +68,6 @@ pub struct InstanceType {
     /// Private IPv4 addresses per interface.
     #[serde(default)]
     pub eni_private_ip_address_quantity: u32,
-}
-
-/// A tag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tag {
-    /// Key; `TagKey` in some answers.
-    #[serde(alias = "Key", alias = "TagKey", rename = "key")]
-    pub key: String,
-    /// Value; `TagValue` in some answers.
-    #[serde(alias = "Value", alias = "TagValue", rename = "value", default)]
-    pub value: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -19,6 +19,7 @@ mod oss_sign;
 mod params;
 pub mod ram;
 pub mod sts;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod trail;

@@ -275,3 +275,16 @@ async fn no_secret_is_in_a_clients_errors() {
     let error = sts::get_caller_identity(&server.client()).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
 }
+
+#[test]
+fn a_tag_is_read_in_every_spelling_and_in_two_at_once() {
+    for text in [
+        r#"{"key": "a", "value": "b"}"#,
+        r#"{"Key": "a", "Value": "b"}"#,
+        r#"{"TagKey": "a", "TagValue": "b"}"#,
+        r#"{"Key": "a", "Value": "b", "TagKey": "a", "TagValue": "b"}"#,
+    ] {
+        let tag: super::ecs::Tag = serde_json::from_str(text).unwrap();
+        assert_eq!((tag.key.as_str(), tag.value.as_str()), ("a", "b"), "{text}");
+    }
+}
