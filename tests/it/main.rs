@@ -10,6 +10,7 @@ mod failure;
 mod gate;
 mod input;
 mod lost;
+mod plan;
 mod pools;
 mod requests;
 mod secrets;

@@ -20,6 +20,8 @@ mod node_pools;
 mod policy_document;
 #[cfg(test)]
 mod pool_world;
+#[cfg(test)]
+mod preview_tests;
 pub mod publish_init_script;
 #[cfg(test)]
 mod ram_tests;
