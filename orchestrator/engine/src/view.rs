@@ -100,6 +100,8 @@ impl Step {
             UndoPhase::Blocked { .. } => return StepState::Blocked,
             UndoPhase::Undoing { .. } | UndoPhase::Waiting { .. } => return StepState::Undoing,
             UndoPhase::RetryWait { .. } => return StepState::UndoRetrying,
+            // A person has asked to skip it, and the world is being read for that.
+            UndoPhase::Stuck { .. } if self.skip_asked.is_some() => return StepState::Undoing,
             UndoPhase::Stuck { .. } => return StepState::Stuck,
             UndoPhase::Ended(Undone::Kept { .. } | Undone::Skipped { gone: false, .. }) => {
                 return StepState::Kept;
