@@ -288,3 +288,25 @@ fn a_tag_is_read_in_every_spelling_and_in_two_at_once() {
         assert_eq!((tag.key.as_str(), tag.value.as_str()), ("a", "b"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_client_for_looking_only_sends_no_change_and_tells_what_it_was_allowed() {
+    let denied = r#"{"Code":"NoPermission","Message":"m","RequestId":"R"}"#;
+    let user = r#"{"RequestId":"R","User":{"UserId":"1","UserName":"u","Comments":"c"}}"#;
+    let server =
+        Server::start(vec![reply("200 OK", "", user), reply("403 Forbidden", "", denied)]).await;
+    let trail = Trail::default();
+    let client = server.client().read_only(&trail);
+    ram::get_user(&client, "u").await.unwrap();
+    ram::list_access_keys(&client, "u").await.unwrap_err();
+    let refused = ram::delete_user(&client, "u").await.unwrap_err();
+    assert_eq!(refused.class(), FailureClass::Permanent, "{refused}");
+    // Nor does another key, or another region, of the same client.
+    let other = client.in_region("cn-beijing").signing_with(Credentials::new("k", "s", None));
+    ram::create_user(&other, "u", "").await.unwrap_err();
+    assert_eq!(server.requests.lock().unwrap().len(), 2, "only what reads was sent");
+    let seen = trail.seen();
+    assert_eq!(seen.get("ram:GetUser"), Some(&true));
+    assert_eq!(seen.get("ram:ListAccessKeys"), Some(&false));
+    assert_eq!(seen.get("ram:DeleteUser"), None, "what was not sent tells nothing");
+}

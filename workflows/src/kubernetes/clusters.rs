@@ -221,4 +221,21 @@ current-context: x
             assert!(!failure.message.contains("hunter2"), "{}", failure.message);
         }
     }
+
+    #[tokio::test]
+    async fn clusters_for_looking_only_send_no_change() {
+        let kube = super::super::fake::FakeKube::new();
+        let source = Arc::new(Counting(AtomicUsize::new(0), PLAIN));
+        let clusters = Clusters::with(kube.cluster("c1"), source);
+        let at = super::super::Resource::CONFIG_MAPS.at("kube-system", "x");
+        let map =
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
+        let looking = clusters.read_only().get("c1").await.unwrap();
+        assert!(looking.get(&at).await.unwrap().is_none());
+        let failure = looking.create(&at, &map).await.unwrap_err();
+        assert_eq!(failure.code.as_deref(), Some("READ_ONLY"), "{failure}");
+        assert!(kube.writes().is_empty());
+        clusters.get("c1").await.unwrap().create(&at, &map).await.unwrap();
+        assert_eq!(kube.writes().len(), 1, "others of the same connection still may");
+    }
 }
