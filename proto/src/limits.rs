@@ -19,6 +19,8 @@ pub const SCRIPT_BYTES_MAX: usize = 256 * 1024;
 pub const LIST_LEN_MAX: usize = 1000;
 /// Most entries of a map of labels or tags.
 pub const MAP_LEN_MAX: usize = 64;
+/// All labels of a workflow together, keys and values, in bytes: every list shows them.
+pub const LABELS_BYTES_MAX: usize = 16 * 1024;
 /// Longest id of a workflow, and name of a record: fit for tags and labels.
 pub const ID_LEN_MAX: usize = 40;
 /// Longest `request_id`.

@@ -10,7 +10,7 @@ use causeway_engine::{
 use causeway_proto::{
     input::{API_VERSION, HYBRID_CLUSTER, NOOP},
     json::{self, Violation},
-    limits::{self, NOOP_STEPS, REASON_BYTES_MAX, REQUEST_ID_LEN_MAX},
+    limits::{self, LABELS_BYTES_MAX, NOOP_STEPS, REASON_BYTES_MAX, REQUEST_ID_LEN_MAX},
     names,
     v1::{self as pb, start_workflow_request::Spec},
 };
@@ -32,6 +32,7 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
     check_ids(request, &mut violations);
     violations
         .extend(limits::check(&pb::StartWorkflowRequest { spec: None, ..request.clone() }, ""));
+    violations.extend(labels(&request.labels).err());
     let run = request.run.unwrap_or_default();
     let options = options(&run, &mut violations);
     let (definition, input) = match &request.spec {
@@ -72,6 +73,18 @@ fn check_ids(request: &pb::StartWorkflowRequest, violations: &mut Vec<Violation>
     }
     violations.extend(request_id(&request.request_id).err());
     violations.extend(plan_digest(&request.plan_digest).err());
+}
+
+/// Whether labels may be kept: how many there are, and each value by itself, is looked at with all other fields.
+fn labels(labels: &BTreeMap<String, String>) -> Result<(), Violation> {
+    let bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes <= LABELS_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "have {bytes} bytes, keys and values together; at most {LABELS_BYTES_MAX} are allowed"
+    );
+    Err(Violation::new("labels", message))
 }
 
 /// Whether a text may be the digest of a plan.
@@ -275,6 +288,17 @@ mod tests {
             paths(&pb::StartWorkflowRequest { spec: Some(steps), ..noop() }),
             ["spec.steps"]
         );
+    }
+
+    #[test]
+    fn labels_that_are_too_long_together_are_refused_keys_included() {
+        let values = (0..50).map(|n| (n.to_string(), "v".repeat(4000))).collect();
+        let key = [("k".repeat(500_000), String::new())].into();
+        for labels in [values, key] {
+            assert_eq!(paths(&pb::StartWorkflowRequest { labels, ..noop() }), ["labels"]);
+        }
+        let labels = (0..64).map(|n| (format!("{n:02}"), "v".repeat(200))).collect();
+        assert!(start(&pb::StartWorkflowRequest { labels, ..noop() }).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Runtime;
 use super::error::Error;
-use crate::store::{Append, ClusterRow, ClusterWrite, PAGE_MAX};
+use crate::store::{Append, ClusterRow, ClusterWrite, PAGE_MAX, VALUE_BYTES_MAX};
 
 /// One object of the ledger, with what its undo needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,6 +124,33 @@ pub(super) fn decode(row: &ClusterRow) -> Result<ClusterRecord, Error> {
 }
 
 impl Runtime {
+    /// What is to be written of a workflow that has just ended and leaves a record; none: it leaves none.
+    pub(super) async fn record_left(
+        &self,
+        ended: &Workflow,
+    ) -> Result<Option<ClusterWrite>, Error> {
+        if !matches!(ended.end, Some(End::Succeeded | End::Abandoned)) {
+            return Ok(None);
+        }
+        match ClusterRecord::of(ended, self.result_of(ended)) {
+            Some(record) => self.write_of(record).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A record as it is written. One that is too long for a row (before-images hold whole CRDs) becomes a blob, which is put here,
+    /// before the append that names it.
+    async fn write_of(&self, record: ClusterRecord) -> Result<ClusterWrite, Error> {
+        let mut body = serde_json::to_vec(&record).expect("a record has string keys only");
+        let mut blob = None;
+        if body.len() > VALUE_BYTES_MAX {
+            let id = self.sealer.blob_id(&body);
+            self.store.put_blob(&id, std::mem::take(&mut body)).await?;
+            blob = Some(id);
+        }
+        Ok(ClusterWrite { name: record.name, cluster_id: record.cluster_id, body, blob })
+    }
+
     /// All records, by name.
     pub(super) async fn cluster_records(&self) -> Result<Vec<ClusterRecord>, Error> {
         let mut records: Vec<ClusterRecord> = Vec::new();
@@ -187,11 +214,7 @@ impl Runtime {
         };
         let mut append = Append::new(self.fence, &record.workflow, head.records);
         append.live = false;
-        append.clusters.push(ClusterWrite {
-            body: serde_json::to_vec(&record).expect("a record has string keys only"),
-            name: record.name,
-            cluster_id: record.cluster_id,
-        });
+        append.clusters.push(self.write_of(record).await?);
         self.store.append(append).await?;
         Ok(())
     }

@@ -10,12 +10,16 @@ use causeway_engine::state::{Step, UndoPhase};
 use causeway_engine::{DefinitionRef, Failure, FailureClass, Input, ResourceKey, Workflow};
 use causeway_workflows::sdk::{ClaimRow, Context, Effects, Vault};
 use causeway_workflows::{Template, Work, dispatch};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::owner::{Mail, Slot, Start};
 use super::{Runtime, plan};
+use crate::store::VALUE_BYTES_MAX;
+
+/// The longest secret that a step may seal, in bytes: with its envelope it still fits a row of the store.
+const SEALED_BYTES_MAX: usize = VALUE_BYTES_MAX - 1024;
 
 /// Past an attempt's deadline, for the answer to come in.
 const GRACE: Duration = Duration::from_millis(500);
@@ -109,7 +113,10 @@ impl Runtime {
         };
         let sealed =
             std::mem::take(&mut *context.sealed.lock().unwrap_or_else(PoisonError::into_inner));
-        Report { outcome, sealed }
+        match sealed.iter().find(|(_, secret)| secret.expose_secret().len() > SEALED_BYTES_MAX) {
+            Some((id, secret)) => too_long_to_seal(id, secret).into(),
+            None => Report { outcome, sealed },
+        }
     }
 
     /// The template that the workflow was started with; another digest under its name and revision is another definition.
@@ -217,6 +224,15 @@ impl Runtime {
         let others = row.claimants.into_iter().filter(|claimant| claimant != reader).collect();
         Ok(Some(ClaimRow { claim, others }))
     }
+}
+
+/// A step that seals more than the store takes fails by itself; written, it would end the daemon at every start.
+fn too_long_to_seal(id: &str, secret: &SecretString) -> Failure {
+    let bytes = secret.expose_secret().len();
+    Failure::permanent(format!(
+        "the secret {id} has {bytes} bytes, at most {SEALED_BYTES_MAX} can be kept; shorten what it was read from"
+    ))
+    .with_code("TOO_LARGE")
 }
 
 /// Derived from workflow, step and generation, never from time or chance: the same call keeps its token until it is known to have

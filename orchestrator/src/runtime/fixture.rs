@@ -110,6 +110,7 @@ pub(crate) async fn write(store: &dyn Store, fence: Fence, record: &ClusterRecor
         name: record.name.clone(),
         cluster_id: if indexed { record.cluster_id.clone() } else { String::new() },
         body: serde_json::to_vec(record).unwrap(),
+        blob: None,
     });
     store.append(append).await.unwrap();
 }

@@ -4,20 +4,18 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use causeway_engine::event::End;
 use causeway_engine::input::{Decision, Operation, OperationKind, Refusal};
 use causeway_engine::state::Hold;
 use causeway_engine::{Event, Failure, Input, StepName, Time, Workflow, WorkflowId, decide};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{oneshot, watch};
 
-use super::cluster::ClusterRecord;
 use super::error::Error;
 use super::locks::{Order, Wanted};
 use super::requests::Memo;
 use super::summary::Summary;
 use super::{Runtime, codec};
-use crate::store::{self, Append, ClusterWrite};
+use crate::store::{self, Append};
 
 /// Keys that may be refused in one decision before it is given up as a fault.
 const REFUSALS_MAX: usize = 256;
@@ -313,6 +311,7 @@ impl Runtime {
         append.release = release.iter().map(store_hold).collect();
         append.requests.extend(mail.memo.as_ref().map(|memo| memo.row(&slot.id, now)));
         self.fill(&mut append, step, mail)?;
+        append.clusters.extend(self.record_left(next).await.map_err(Written::Failed)?);
         match self.store.append(append).await {
             Ok(_) => {
                 let wake = self.locks().release(&slot.id, &release);
@@ -411,17 +410,6 @@ impl Runtime {
         if let Input::Asked { verb, by } = &mail.input {
             let row = serde_json::json!({ "at": now, "workflow": claimant, "verb": format!("{verb:?}"), "by": by });
             append.audit.push(row.to_string().into_bytes());
-        }
-        if matches!(next.end, Some(End::Succeeded | End::Abandoned)) {
-            let record = ClusterRecord::of(next, self.result_of(next));
-            if let Some(record) = record {
-                let body = serde_json::to_vec(&record).expect("a record has string keys only");
-                append.clusters.push(ClusterWrite {
-                    name: record.name,
-                    cluster_id: record.cluster_id,
-                    body,
-                });
-            }
         }
         Ok(())
     }

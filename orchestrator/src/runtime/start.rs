@@ -238,19 +238,7 @@ impl Runtime {
         if let Err(error) = self.store.append(append).await {
             let woken = self.locks().release(&id, &acquire);
             self.wake(woken);
-            return match error {
-                store::Error::Refused(
-                    store::Refusal::Version { .. }
-                    | store::Refusal::RequestKnown { .. }
-                    | store::Refusal::Removed { .. },
-                ) => Err(fresh()),
-                store::Error::Refused(refusal) => Err(Error::StoreFailed(refusal.to_string())),
-                other => {
-                    let error = Error::from(other);
-                    self.fail(&error);
-                    Err(error)
-                }
-            };
+            return Err(self.not_written(error, fresh));
         }
         self.slots().insert(id, slot.clone());
         self.begin(&slot, decision, &events, now);
@@ -259,6 +247,27 @@ impl Runtime {
 }
 
 impl Runtime {
+    /// Why a start was not written; `taken` where its id or its request's is.
+    fn not_written(&self, error: store::Error, taken: impl FnOnce() -> Error) -> Error {
+        match error {
+            store::Error::Refused(
+                store::Refusal::Version { .. }
+                | store::Refusal::RequestKnown { .. }
+                | store::Refusal::Removed { .. },
+            ) => taken(),
+            store::Error::Refused(refusal) => Error::StoreFailed(refusal.to_string()),
+            // Looked at before anything is written: the caller's fault, and no reason to end.
+            error @ (store::Error::TooLarge { .. } | store::Error::BadName { .. }) => {
+                Error::Invalid(vec![violation("", spec::reason::OUT_OF_RANGE, error.to_string())])
+            }
+            other => {
+                let error = Error::from(other);
+                self.fail(&error);
+                error
+            }
+        }
+    }
+
     async fn first_append(
         &self,
         next: &Workflow,

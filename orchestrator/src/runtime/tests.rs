@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use causeway_engine::event::{Resolution, Undone};
 use causeway_engine::{Failure, PublicState, Verb, Workflow, WorkflowId};
 use causeway_workflows::preview::Preview;
-use causeway_workflows::sdk::{Action, Confirm, Context, Observed, Revert};
+use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
 use causeway_workflows::{Definition, Template};
 
 use super::fixture::Moving;
 pub(super) use super::fixture::{runtime_over, runtime_with};
 use super::{Ask, Error, Handle, Repeatable, StartRequest};
 use crate::store::memory::Disk;
-use crate::store::{MemoryStore, Store};
+use crate::store::{MemoryStore, Store, VALUE_BYTES_MAX};
 
 fn request(definition: &str) -> StartRequest {
     StartRequest { definition: definition.to_owned(), ..StartRequest::default() }
@@ -191,4 +191,33 @@ async fn a_workflow_whose_definition_has_changed_is_parked() {
     while reason(&handle.get(&id).await.unwrap()).as_deref() != Some("DEFINITION_UNKNOWN") {
         tokio::time::timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
     }
+}
+
+/// Passes, and seals more than a row of the store takes.
+struct Sealing;
+
+#[async_trait]
+impl Check for Sealing {
+    async fn check(&self, context: &Context) -> Result<Checked, Failure> {
+        let output = context.seal("big", "x".repeat(2 * VALUE_BYTES_MAX).into());
+        Ok(Checked::Passed { output, warnings: Vec::new() })
+    }
+
+    fn ram_actions(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_too_long_to_be_kept_fails_its_step_and_ends_nothing() {
+    let templates = vec![Template::check("seal", Sealing)];
+    let sealing = Definition { name: "sealing", revision: 1, templates, cluster_id: None };
+    let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let runtime = runtime_with(store, vec![sealing]).await;
+    let id = runtime.handle().start(request("sealing")).await.unwrap();
+    let state = ended(&runtime.handle(), &id).await;
+    assert_eq!(state.public_state(), PublicState::Rejected);
+    let failure = format!("{state:?}");
+    assert!(failure.contains("TOO_LARGE") && !failure.contains("xx"), "{failure}");
+    assert_eq!(*runtime.failure().borrow(), None);
 }

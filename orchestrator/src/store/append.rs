@@ -189,8 +189,10 @@ pub struct ClusterWrite {
     pub name: String,
     /// The cluster's id, by which [`super::Store::cluster_of`] finds the record from now on; empty: by its name only.
     pub cluster_id: String,
-    /// Its body.
+    /// Its body; of a longer one than a row may have: empty, and the blob is it.
     pub body: Vec<u8>,
+    /// The blob that is its body, put beforehand: kept as long as the record names it, whatever becomes of the workflow.
+    pub blob: Option<BlobId>,
 }
 
 /// A cluster record.
@@ -200,7 +202,7 @@ pub struct ClusterRow {
     pub name: String,
     /// How often it was written.
     pub version: u64,
-    /// Its body, as given.
+    /// Its body, as given; where a blob was named: the blob's bytes.
     pub body: Vec<u8>,
 }
 

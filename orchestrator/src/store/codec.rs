@@ -132,8 +132,12 @@ impl<'v> Reader<'v> {
         if self.number()? == 0 { Ok(None) } else { self.number().map(Some) }
     }
 
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     pub(super) fn end(&self) -> Result<(), Error> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.corrupt("bytes follow its end")) }
+        if self.is_at_end() { Ok(()) } else { Err(self.corrupt("bytes follow its end")) }
     }
 }
 

@@ -108,6 +108,11 @@ pub(super) fn blob_reference(blob: &BlobId, workflow: &str) -> Vec<u8> {
     key
 }
 
+/// A cluster record's reference to a blob. No workflow's id has the slash: removing a workflow takes its own references only.
+pub(super) fn blob_of_cluster(blob: &BlobId, name: &str) -> Vec<u8> {
+    blob_reference(blob, &format!("cluster/{name}"))
+}
+
 fn numbered(family: Family, numbers: &[u64]) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + numbers.len() * 8);
     key.push(family as u8);

@@ -7,6 +7,7 @@
 
 mod append;
 pub mod baseline;
+mod clusters;
 mod codec;
 #[cfg(test)]
 mod contract;

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::append::{Append, ClusterWrite, Condition, Hold, Join, Leave};
+use super::append::{Append, Condition, Hold, Join, Leave};
+use super::clusters;
 use super::error::{Error, Refusal};
 use super::keys::{self, Family};
 use super::rows::{Counters, Stage};
@@ -34,7 +35,8 @@ pub(super) fn check(append: &Append) -> Result<usize, Error> {
     for request in &append.requests {
         keys::check_name("a request's key", &request.key)?;
     }
-    for blob in &append.blobs {
+    for blob in append.blobs.iter().chain(append.clusters.iter().filter_map(|of| of.blob.as_ref()))
+    {
         keys::check_name("a blob's name", blob.as_str())?;
     }
     let values = (append.events.iter().map(|event| ("a record", event)))
@@ -91,7 +93,7 @@ pub(super) fn write(
         give_up(stage, leave)?;
     }
     for cluster in &append.clusters {
-        write_cluster(stage, cluster)?;
+        clusters::write(stage, cluster)?;
     }
     write_simple(stage, append);
     let position = counters.next_position(append.fence.shard);
@@ -150,7 +152,7 @@ fn check_condition(stage: &Stage<'_>, append: &Append, condition: &Condition) ->
         }
         Condition::RequestAbsent { key } => check_unknown_request(stage, key),
         Condition::ClusterAt { name, version } => {
-            let found = cluster_version(stage, name)?;
+            let found = clusters::version(stage, name)?;
             if found == *version {
                 Ok(())
             } else {
@@ -168,7 +170,8 @@ fn check_implied(stage: &Stage<'_>, append: &Append) -> Result<(), Error> {
     for request in &append.requests {
         check_unknown_request(stage, &request.key)?;
     }
-    for blob in &append.blobs {
+    for blob in append.blobs.iter().chain(append.clusters.iter().filter_map(|of| of.blob.as_ref()))
+    {
         if !stage.has(&keys::named(Family::BlobHead, blob.as_str()))? {
             return refused(Refusal::BlobMissing { blob: blob.clone() });
         }
@@ -250,21 +253,6 @@ fn give_up(stage: &mut Stage<'_>, leave: &Leave) -> Result<(), Error> {
         stage.remove(key)
     } else {
         stage.put(key, &table::encode_claim(&row))
-    }
-    Ok(())
-}
-
-fn cluster_version(stage: &Stage<'_>, name: &str) -> Result<Option<u64>, Error> {
-    let value = stage.get(&keys::named(Family::Cluster, name))?;
-    Ok(value.map(|value| table::decode_cluster(name, &value)).transpose()?.map(|row| row.version))
-}
-
-fn write_cluster(stage: &mut Stage<'_>, cluster: &ClusterWrite) -> Result<(), Error> {
-    let ClusterWrite { name, cluster_id, body } = cluster;
-    let version = cluster_version(stage, name)?.unwrap_or(0) + 1;
-    stage.put(keys::named(Family::Cluster, name), &table::encode_cluster(version, body));
-    if !cluster_id.is_empty() {
-        stage.put(keys::named(Family::ClusterId, cluster_id), name.as_bytes());
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::rows::{Backend, Rows, keys_of};
 use super::table::{self, BlobHead, HeadRow, Holder};
 use super::{
     BLOB_BYTES_MAX, ClaimRow, Entry, FeedRow, Head, Health, Identity, LockRow, PAGE_MAX, Readable,
-    Store, VALUE_BYTES_MAX, codec, plan, removal, salvage,
+    Store, VALUE_BYTES_MAX, clusters, codec, plan, removal, salvage,
 };
 
 /// Pieces of a blob that travel in one commit: bounds what one put adds to a group.
@@ -138,7 +138,7 @@ impl<B: Backend> Store for B {
         let name = name.to_owned();
         let cluster = move |rows: &dyn Rows| {
             rows.get(&keys::named(Family::Cluster, &name))?
-                .map(|value| table::decode_cluster(&name, &value))
+                .map(|value| clusters::read(rows, &name, &value))
                 .transpose()
         };
         self.read(cluster).await
@@ -150,7 +150,7 @@ impl<B: Backend> Store for B {
             let Some(value) = rows.get(&key)? else { return Ok(None) };
             let name = String::from_utf8_lossy(codec::unwrap(&key, &value)?).into_owned();
             rows.get(&keys::named(Family::Cluster, &name))?
-                .map(|value| table::decode_cluster(&name, &value))
+                .map(|value| clusters::read(rows, &name, &value))
                 .transpose()
         };
         self.read(cluster).await
@@ -166,7 +166,7 @@ impl<B: Backend> Store for B {
             let found = rows.scan(range, false, limit.min(PAGE_MAX))?;
             found
                 .iter()
-                .map(|(key, value)| table::decode_cluster(&keys::name_after(key, 1), value))
+                .map(|(key, value)| clusters::read(rows, &keys::name_after(key, 1), value))
                 .collect()
         };
         self.read(clusters).await
@@ -470,7 +470,8 @@ async fn put_blob<B: Backend>(backend: &B, id: &BlobId, bytes: &[u8]) -> Result<
     backend.commit(64, work).await.map(|_| ())
 }
 
-fn blob(rows: &dyn Rows, id: &BlobId) -> Result<Option<Vec<u8>>, Error> {
+/// A blob's bytes; none: it is not there.
+pub(super) fn blob(rows: &dyn Rows, id: &BlobId) -> Result<Option<Vec<u8>>, Error> {
     let key = keys::named(Family::BlobHead, id.as_str());
     let Some(value) = rows.get(&key)? else { return Ok(None) };
     let head = BlobHead::decode(id, &value)?;

@@ -1,6 +1,6 @@
 //! The rows that the store itself reads: their bodies, as bytes and back.
 
-use super::append::{BlobId, ClusterRow, RequestRow};
+use super::append::{BlobId, RequestRow};
 use super::codec::{Reader, Writer};
 use super::error::Error;
 use super::keys::{self, Family};
@@ -114,17 +114,31 @@ pub(super) fn decode_claim(name: &str, value: &[u8]) -> Result<ClaimRow, Error> 
     Ok(ClaimRow { key: name.to_owned(), body, claimants })
 }
 
-pub(super) fn encode_cluster(version: u64, body: &[u8]) -> Vec<u8> {
-    Writer::default().number(version).bytes(body).finish()
+/// The row of a cluster record: its body, or the blob that is its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct StoredCluster {
+    pub(super) version: u64,
+    pub(super) body: Vec<u8>,
+    pub(super) blob: Option<BlobId>,
 }
 
-pub(super) fn decode_cluster(name: &str, value: &[u8]) -> Result<ClusterRow, Error> {
-    let key = keys::named(Family::Cluster, name);
-    let mut reader = Reader::new(&key, value)?;
-    let version = reader.number()?;
-    let body = reader.bytes()?.to_vec();
-    reader.end()?;
-    Ok(ClusterRow { name: name.to_owned(), version, body })
+impl StoredCluster {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let writer = Writer::default().number(self.version).bytes(&self.body);
+        // Rows without a blob end here: those of before there were blobs are read as they are.
+        let writer = self.blob.iter().fold(writer, |writer, blob| writer.text(blob.as_str()));
+        writer.finish()
+    }
+
+    pub(super) fn decode(name: &str, value: &[u8]) -> Result<Self, Error> {
+        let key = keys::named(Family::Cluster, name);
+        let mut reader = Reader::new(&key, value)?;
+        let version = reader.number()?;
+        let body = reader.bytes()?.to_vec();
+        let blob = if reader.is_at_end() { None } else { Some(BlobId::new(reader.text()?)) };
+        reader.end()?;
+        Ok(Self { version, body, blob })
+    }
 }
 
 pub(super) fn encode_request(row: &RequestRow) -> Vec<u8> {

@@ -61,6 +61,7 @@ pub(in crate::store) async fn a_refused_append_changes_nothing(place: &impl Plac
         name: "dc1".to_owned(),
         cluster_id: "c1".to_owned(),
         body: b"x".to_vec(),
+        blob: None,
     }];
     append.conditions = vec![Condition::ClusterAt { name: "dc1".to_owned(), version: Some(1) }];
     let refused = refusal(store.append(append.clone()).await);

@@ -94,7 +94,12 @@ pub(in crate::store) async fn clusters_come_by_name_in_pages(place: &impl Place)
 }
 
 fn cluster(name: &str, cluster_id: &str, body: &[u8]) -> ClusterWrite {
-    ClusterWrite { name: name.to_owned(), cluster_id: cluster_id.to_owned(), body: body.to_vec() }
+    ClusterWrite {
+        name: name.to_owned(),
+        cluster_id: cluster_id.to_owned(),
+        body: body.to_vec(),
+        blob: None,
+    }
 }
 
 pub(in crate::store) async fn a_cluster_record_is_found_by_its_clusters_id(place: &impl Place) {

@@ -2,7 +2,8 @@
 
 use super::{Place, hold, refusal, write};
 use crate::store::{
-    BlobId, ClusterWrite, Condition, Error, Fence, Join, Leave, LockRow, Refusal, RequestRow, Store,
+    Append, BlobId, ClusterWrite, Condition, Error, Fence, Join, Leave, LockRow, Refusal, Removal,
+    RequestRow, Store,
 };
 
 fn row(key: &str, workflow: &str, step: Option<&str>) -> LockRow {
@@ -160,6 +161,7 @@ pub(in crate::store) async fn cluster_records_have_versions(place: &impl Place) 
             name: "dc1".to_owned(),
             cluster_id: "c1".to_owned(),
             body: body.as_bytes().to_vec(),
+            blob: None,
         }];
         append
     };
@@ -169,6 +171,55 @@ pub(in crate::store) async fn cluster_records_have_versions(place: &impl Place) 
     store.append(put(1, Some(1), "two")).await.unwrap();
     let row = store.cluster("dc1").await.unwrap().unwrap();
     assert_eq!((row.version, row.body.as_slice()), (2, &b"two"[..]));
+}
+
+/// A record at the end of `workflow`, whose body is the blob.
+fn in_blob(fence: Fence, workflow: &str, blob: &BlobId) -> Append {
+    let mut append = write(fence, workflow, 0, &["a"]);
+    append.live = false;
+    append.clusters = vec![ClusterWrite {
+        name: "dc1".to_owned(),
+        cluster_id: "c1".to_owned(),
+        body: Vec::new(),
+        blob: Some(blob.clone()),
+    }];
+    append
+}
+
+pub(in crate::store) async fn a_long_cluster_record_is_a_blob_that_outlives_its_workflow(
+    place: &impl Place,
+) {
+    let store = place.open();
+    let fence = store.own(0).await.unwrap();
+    let (one, two) = (BlobId::new("one"), BlobId::new("two"));
+    let missing = refusal(store.append(in_blob(fence, "w1", &one)).await);
+    assert_eq!(missing, Refusal::BlobMissing { blob: one.clone() });
+    store.put_blob(&one, vec![1; 200_000]).await.unwrap();
+    store.append(in_blob(fence, "w1", &one)).await.unwrap();
+    store
+        .remove(Removal {
+            fence,
+            workflow: "w1".to_owned(),
+            expected: 1,
+            at_ms: 7,
+            sealed: true,
+            requests: Vec::new(),
+            audit: Vec::new(),
+        })
+        .await
+        .unwrap();
+    assert_eq!(store.collect_blobs().await.unwrap(), 0);
+    drop(store);
+    let store = place.open();
+    let row = store.cluster("dc1").await.unwrap().unwrap();
+    assert_eq!((row.version, row.body), (1, vec![1; 200_000]));
+    let fence = store.own(0).await.unwrap();
+    store.put_blob(&two, vec![2; 100_000]).await.unwrap();
+    store.append(in_blob(fence, "w2", &two)).await.unwrap();
+    assert_eq!(store.collect_blobs().await.unwrap(), 1, "the record names another one by now");
+    let by_id = store.cluster_of("c1").await.unwrap().unwrap();
+    assert_eq!((by_id.version, by_id.body), (2, vec![2; 100_000]));
+    assert_eq!(store.clusters(None, 9).await.unwrap()[0].body.len(), 100_000);
 }
 
 pub(in crate::store) async fn sealed_values_are_kept_replaced_and_removed(place: &impl Place) {
