@@ -82,11 +82,13 @@ impl App {
         });
         let mut failure = self.runtime.failure();
         let mut health = self.store.health();
+        // In this order: a failure ends the other tasks in good order, and must not pass for a good end.
         let outcome = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            ended = tasks.join_next() => ended.map_or(Ok(()), |ended| ended.map_err(anyhow::Error::from).and_then(|result| result)),
+            biased;
             _ = failure.wait_for(Option::is_some) => Err(anyhow::anyhow!("the store has failed; restart the daemon once the disk is sound")),
             _ = health.wait_for(|health| matches!(health, crate::store::Health::Failed(_))) => Err(anyhow::anyhow!("the store has failed; restart the daemon once the disk is sound")),
+            () = shutdown.cancelled() => Ok(()),
+            ended = tasks.join_next() => ended.map_or(Ok(()), |ended| ended.map_err(anyhow::Error::from).and_then(|result| result)),
         };
         tracing::info!("Stopping: nothing new is admitted, calls in flight are waited for");
         self.runtime.drain(DRAIN_PATIENCE).await;

@@ -200,8 +200,9 @@ impl Runtime {
 
     fn fail(&self, error: &Error) {
         tracing::error!(error = %error, "The store refused to write; the daemon ends, and recovers at its next start");
-        self.draining.cancel();
+        // First of all, so that whoever sees the end of the rest knows why.
         self.failed.send_replace(Some(error.to_string()));
+        self.draining.cancel();
     }
 
     fn locks(&self) -> MutexGuard<'_, LockTable> {
