@@ -56,6 +56,9 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
+    // With huge pages the allocator holds twice the memory, and clearing them costs more than they save. A kernel that does not
+    // know the call has nothing to switch off.
+    rustix::thread::disable_transparent_huge_pages(true).ok();
     // Installed once per process; a second one would be the same.
     rustls::crypto::ring::default_provider().install_default().ok();
     match run(Arguments::parse()) {
