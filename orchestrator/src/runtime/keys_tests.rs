@@ -143,7 +143,7 @@ async fn all_end(drawn: Vec<(Vec<u8>, bool)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn steps_that_take_random_keys_never_wait_for_each_other_for_ever(

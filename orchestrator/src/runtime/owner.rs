@@ -52,18 +52,16 @@ struct Inner {
     driven: bool,
     in_flight: HashSet<(StepName, OperationKind, u32)>,
     rests: HashMap<(StepName, OperationKind), Time>,
-    /// Undos that wait until what is under way of their step has come back.
-    deferred: Vec<Operation>,
 }
 
 impl Slot {
-    pub(super) fn new(state: Workflow, order: Order) -> Self {
+    /// `driven`: its maker is at work on it, and lets go of it with [`Runtime::begin`]; until then mail waits.
+    pub(super) fn new(state: Workflow, order: Order, driven: bool) -> Self {
         let inner = Inner {
             mailbox: VecDeque::new(),
-            driven: false,
+            driven,
             in_flight: HashSet::new(),
             rests: HashMap::new(),
-            deferred: Vec::new(),
         };
         let id = state.id.clone();
         Self { id, order, published: watch::Sender::new(Arc::new(state)), inner: Mutex::new(inner) }
@@ -117,22 +115,7 @@ impl Slot {
             return false;
         }
         inner.rests.remove(&identity);
-        let undo = matches!(operation.kind, OperationKind::Decide | OperationKind::Revert);
-        if undo && inner.in_flight.iter().any(|(step, _, _)| *step == operation.step) {
-            inner.deferred.push(operation.clone());
-            return false;
-        }
         inner.in_flight.insert((identity.0, identity.1, operation.attempt))
-    }
-
-    /// Takes out an undo whose step is no longer busy.
-    fn next_deferred(&self) -> Option<Operation> {
-        let mut inner = self.inner();
-        let free = |operation: &Operation| {
-            !inner.in_flight.iter().any(|(step, _, _)| *step == operation.step)
-        };
-        let index = inner.deferred.iter().position(free)?;
-        Some(inner.deferred.swap_remove(index))
     }
 
     fn rest(&self, rests: Vec<(StepName, OperationKind, Time)>) {
@@ -192,12 +175,6 @@ impl Runtime {
             last.take().into_iter().for_each(|start| self.spawn(slot, start));
             let mut starts = Vec::new();
             let reply = self.take(slot, &state, &mail, &mut starts).await;
-            while let Some(operation) = slot.next_deferred() {
-                let (now, state) = ((self.clock)(), slot.state());
-                if !self.is_draining() && slot.take_off(&operation, now) {
-                    starts.push(Start { operation, state });
-                }
-            }
             last = starts.pop();
             starts.into_iter().for_each(|start| self.spawn(slot, start));
             match (mail.reply, reply) {
@@ -414,7 +391,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// A workflow that has just been written for the first time goes on from its first decision.
+    /// A workflow that has just been written for the first time goes on from its first decision, and from here on by its mail:
+    /// whoever woke or asked it meanwhile has not driven it, so nobody's newer state is overwritten by this one.
     pub(super) fn begin(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
@@ -427,6 +405,8 @@ impl Runtime {
         for start in self.follow(slot, decision, &state, now) {
             self.spawn(slot, start);
         }
+        let (runtime, slot) = (self.clone(), slot.clone());
+        self.tasks.spawn(async move { runtime.go_on(&slot, None).await });
     }
 
     fn publish(self: &Arc<Self>, slot: &Arc<Slot>, next: &Arc<Workflow>, events: &[Event]) {

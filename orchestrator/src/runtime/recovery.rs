@@ -35,7 +35,7 @@ impl Runtime {
                 }
                 Err(error) => return Err(error),
             };
-            slots.push(Arc::new(Slot::new(state, self.next_order())));
+            slots.push(Arc::new(Slot::new(state, self.next_order(), false)));
         }
         self.take_back_keys(&slots, locks);
         tracing::info!(workflows = slots.len(), "The store was read");

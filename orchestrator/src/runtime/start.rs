@@ -50,6 +50,13 @@ impl Runtime {
         self: &Arc<Self>,
         request: StartRequest,
     ) -> Result<WorkflowId, Error> {
+        // A task of its own: a caller who goes away in the middle must not leave a workflow behind that is written and not begun.
+        let runtime = self.clone();
+        let started = self.tasks.spawn(async move { runtime.start_now(request).await }).await;
+        started.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    async fn start_now(self: &Arc<Self>, request: StartRequest) -> Result<WorkflowId, Error> {
         if self.is_draining() {
             return Err(Error::ShuttingDown);
         }
@@ -234,7 +241,7 @@ impl Runtime {
             .chain(decision.events.iter().cloned())
             .collect();
         let append = self.first_append(&next, &events, memo, now).await?;
-        let slot = Arc::new(Slot::new(next, order));
+        let slot = Arc::new(Slot::new(next, order, true));
         if let Err(error) = self.store.append(append).await {
             let woken = self.locks().release(&id, &acquire);
             self.wake(woken);
