@@ -29,7 +29,7 @@ use commands as c;
 
 /// Builds and watches over hybrid clusters, through a causewayd daemon.
 #[derive(Debug, Parser)]
-#[command(name = "causeway", disable_version_flag = true, propagate_version = false)]
+#[command(name = "causeway", version, propagate_version = false)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -70,7 +70,8 @@ pub enum Command {
     #[command(subcommand, visible_alias = "cluster")]
     Clusters(c::clusters::Verb),
     /// The cloud accounts that the daemon may work in
-    Connections,
+    #[command(visible_alias = "connection")]
+    Connections(c::connections::Arguments),
     /// The daemon itself
     #[command(subcommand)]
     Server(c::server::Verb),
@@ -168,7 +169,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, C
         Command::Validate(arguments) => c::validate::run(session, &arguments),
         Command::Shortcut(verb) | Command::Workflows(verb) => workflows(verb, session).await,
         Command::Clusters(verb) => c::clusters::run(session, verb).await,
-        Command::Connections => c::connections::run(session).await,
+        Command::Connections(_) => c::connections::run(session).await,
         Command::Server(verb) => c::server::run(session, verb).await,
         Command::Completion(arguments) => c::completion::run(session, &arguments),
         Command::Version => c::version::run(session).await,

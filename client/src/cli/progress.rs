@@ -33,13 +33,28 @@ pub trait Progress {
 /// What fits the console.
 #[must_use]
 pub fn for_console(console: &mut Console) -> Box<dyn Progress + '_> {
-    if console.live { Box::new(Live::new()) } else { Box::new(Lines { console, begun: false }) }
+    if console.live { Box::new(Live::new()) } else { Box::new(Lines::new(console)) }
 }
 
 /// One line per event.
 struct Lines<'c> {
     console: &'c mut Console,
     begun: bool,
+    /// Type and text of the last event of each step that was shown.
+    shown: HashMap<String, (String, String)>,
+}
+
+impl<'c> Lines<'c> {
+    fn new(console: &'c mut Console) -> Self {
+        Self { console, begun: false, shown: HashMap::new() }
+    }
+
+    /// Whether an event only says that an undo looked again, and waits for the same thing as before. The history has it all.
+    fn repeats(&self, event: &WorkflowEvent) -> bool {
+        self.shown.get(&event.step).is_some_and(|(kind, text)| {
+            kind == "UNDO_WAITING" && (event.r#type == "UNDOING" || event.text == *text)
+        })
+    }
 }
 
 impl Progress for Lines<'_> {
@@ -52,7 +67,11 @@ impl Progress for Lines<'_> {
     }
 
     fn event(&mut self, event: &WorkflowEvent) {
+        if self.repeats(event) {
+            return;
+        }
         self.console.say(&event_line(event));
+        self.shown.insert(event.step.clone(), (event.r#type.clone(), event.text.clone()));
     }
 
     fn tick(&mut self) {}
@@ -156,5 +175,38 @@ impl Progress for Live {
         // What stands there stays; the bars are only let go.
         self.head.abandon();
         self.steps.values().for_each(ProgressBar::abandon);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undo_that_looks_again_and_waits_for_the_same_is_shown_once() {
+        let mut console = Console::plain(Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let mut lines = Lines::new(&mut console);
+        let event = |kind: &str, text: &str| WorkflowEvent {
+            step: "install-terway".to_owned(),
+            r#type: kind.to_owned(),
+            text: text.to_owned(),
+            ..WorkflowEvent::default()
+        };
+        let shown: Vec<bool> = [
+            ("UNDOING", "undo begins"),
+            ("UNDO_WAITING", "undo waits: 1 of 3"),
+            ("UNDOING", "undo begins, attempt 2"),
+            ("UNDO_WAITING", "undo waits: 1 of 3"),
+            ("UNDO_WAITING", "undo waits: 2 of 3"),
+            ("UNDO_RETRY_WAIT", "undo will be tried again: 503"),
+            ("UNDOING", "undo begins, attempt 3"),
+        ]
+        .map(|(kind, text)| {
+            let shown = !lines.repeats(&event(kind, text));
+            lines.event(&event(kind, text));
+            shown
+        })
+        .into();
+        assert_eq!(shown, [true, true, false, false, true, true, true]);
     }
 }

@@ -209,12 +209,17 @@ impl Reader {
 }
 
 fn unknown_field(kind: &MessageDescriptor, key: &str) -> String {
-    let names_in_both: Vec<String> = kind
+    let in_both: Vec<(String, String)> = kind
         .fields()
-        .flat_map(|field| [field.name().to_owned(), field.json_name().to_owned()])
+        .flat_map(|field| {
+            let name = field.name().to_owned();
+            [(name.clone(), name.clone()), (field.json_name().to_owned(), name)]
+        })
         .collect();
-    match scalar::closest(key, names_in_both.iter().map(String::as_str)) {
-        Some(best) => format!("unknown field; did you mean {best}?"),
+    let closest = scalar::closest(key, in_both.iter().map(|(spelling, _)| spelling.as_str()));
+    // Named as every example names it, whichever spelling was the nearer one.
+    match in_both.iter().find(|(spelling, _)| Some(spelling.as_str()) == closest) {
+        Some((_, name)) => format!("unknown field; did you mean {name}?"),
         None => format!("unknown field; known here: {}", names(kind)),
     }
 }

@@ -76,6 +76,7 @@ fn everything_wrong_is_reported_at_once_with_its_path() {
     let value = json!({
         "regoin": "cn-hangzhou",
         "cluster_id": 7,
+        "clusterid": "c1",
         "vpc": {"pod_vswitches": [{"idd": "vsw-1"}], "attachment": "CNE"},
         "terway": {"pool": {"min": -1, "max": 1.5}, "eni_tags": {"a.b/c": 1}},
         "init_script": {"token": {"mint": {"ttl": 24}}, "render": {}, "url": {}},
@@ -87,6 +88,7 @@ fn everything_wrong_is_reported_at_once_with_its_path() {
         found,
         [
             "cluster_id: expected a string, found the number 7; put it in quotes",
+            "clusterid: unknown field; did you mean cluster_id?",
             "init_script.token.mint.ttl: the duration 24 has no unit; for seconds write 24s",
             "init_script: give only one of render, url",
             "node_pools: expected a list, found a mapping",

@@ -15,8 +15,8 @@ pub struct Arguments {
 
 pub(crate) fn run(session: &mut Session<'_>, arguments: &Arguments) -> Result<Exit, CommandError> {
     arguments.file.read()?;
-    session
-        .console
-        .say("every field is known and well-formed; the daemon checks the rest when it starts");
+    session.console.say(
+        "every field is known and of the right type; causeway plan checks the rest, on the daemon",
+    );
     Ok(Exit::Done)
 }

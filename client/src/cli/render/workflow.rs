@@ -194,12 +194,16 @@ fn built(result: &WorkflowResult, style: Style) -> String {
 
 /// What the daemon recommends, or else what every workflow in this state allows.
 fn next_commands(workflow: &Workflow) -> Vec<String> {
-    if let Some(waiting) =
-        workflow.waiting.as_ref().filter(|waiting| !waiting.next_commands.is_empty())
-    {
-        return waiting.next_commands.clone();
-    }
     let id = &workflow.id;
+    if let Some(waiting) = &workflow.waiting {
+        // This is what `describe` shows: it would send the reader back to where they are.
+        let here = format!("causeway describe {id}");
+        let elsewhere = waiting.next_commands.iter().filter(|command| **command != here);
+        let commands: Vec<_> = elsewhere.cloned().collect();
+        if !commands.is_empty() {
+            return commands;
+        }
+    }
     match workflow.state() {
         State::Succeeded if !workflow.hybrid_cluster.is_empty() => {
             vec![format!("causeway clusters get {}", record_name(workflow))]

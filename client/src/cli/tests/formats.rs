@@ -130,13 +130,18 @@ fn describe_of_a_waiting_workflow_says_for_what_and_the_daemons_own_commands() {
         next_commands: vec!["causeway watch w0".to_owned()],
         ..Waiting::default()
     };
-    let queued = Workflow { waiting: Some(waiting), ..workflow("w1", State::Queued) };
+    let mut queued = Workflow { waiting: Some(waiting), ..workflow("w1", State::Queued) };
     let text = render::workflow::describe(&queued, PLAIN);
     assert!(
         text.contains("Waiting:     queued behind: workflow w0 (since 2027-01-15 08:00:05 UTC)"),
         "{text}"
     );
     assert!(text.ends_with("Next\n  causeway watch w0\n"), "{text}");
+
+    queued.waiting.as_mut().unwrap().next_commands = vec!["causeway describe w1".to_owned()];
+    let text = render::workflow::describe(&queued, PLAIN);
+    assert!(text.ends_with("Next\n  causeway watch w1\n  causeway cancel w1\n"), "{text}");
+
     let text = render::workflow::list(&[queued], PLAIN);
     assert!(text.lines().nth(1).unwrap().ends_with("queued behind: workflow w0"), "{text}");
 }
