@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The daemon that builds, verifies, grows and unwinds hybrid clusters as durable sagas.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "causewayd", version)]
 struct Arguments {
     /// Configuration file (TOML).
     #[arg(long, global = true, value_name = "FILE")]

@@ -2,7 +2,7 @@
 
 use causeway_engine::{
     Event,
-    event::{Cause, End, Resolution, Undone, Verdict},
+    event::{Cause, End, Origin, Resolution, Undone, Verdict},
 };
 
 /// What happened.
@@ -76,7 +76,13 @@ fn forward(event: &Event) -> String {
         Event::EffectSeen { object, .. } if object.present => {
             format!("{} {}", object.kind, object.id)
         }
-        Event::EffectSeen { object, .. } => format!("{} {} is gone", object.kind, object.id),
+        // What was there before the workflow is never taken away: "gone" would say that it was.
+        Event::EffectSeen { object, .. } => match object.origin {
+            Origin::Modified | Origin::Adopted => {
+                format!("{} {} is as it was", object.kind, object.id)
+            }
+            Origin::Created | Origin::Shared => format!("{} {} is gone", object.kind, object.id),
+        },
         Event::Applied { .. } => "applied".to_owned(),
         Event::Confirmed { .. } => "done".to_owned(),
         Event::Unresolved { .. } => "an answer was lost; the world will be read".to_owned(),
