@@ -441,7 +441,10 @@ impl Client {
                 let what = "a redirect, which is not followed; is the endpoint right?".to_owned();
                 Err(request.error(Cause::Unreadable { status, request_id: raw.request_id(), what }))
             }
-            _ => Err(request.error(raw.cause(&self.credentials))),
+            _ => {
+                let redact = |text: &str| request.redact(&self.credentials.redact(text));
+                Err(request.error(raw.cause(&redact)))
+            }
         }
     }
 }
@@ -449,6 +452,33 @@ impl Client {
 impl Request {
     pub(super) fn error(&self, cause: Cause) -> Error {
         Error { product: self.product, action: self.action, access: self.access, cause }
+    }
+
+    /// `text` without the passwords in the call's body, should a server have sent them back.
+    fn redact(&self, text: &str) -> String {
+        let body = serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null);
+        let mut clean = text.to_owned();
+        redact_passwords(&body, &mut clean);
+        clean
+    }
+}
+
+fn redact_passwords(value: &serde_json::Value, text: &mut String) {
+    match value {
+        serde_json::Value::Array(items) => {
+            items.iter().for_each(|item| redact_passwords(item, text))
+        }
+        serde_json::Value::Object(fields) => {
+            for (field, value) in fields {
+                match value.as_str() {
+                    Some(password) if field.contains("password") && !password.is_empty() => {
+                        *text = text.replace(password, "[REDACTED]");
+                    }
+                    _ => redact_passwords(value, text),
+                }
+            }
+        }
+        _ => {}
     }
 }
 

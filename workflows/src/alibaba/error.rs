@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use causeway_engine::{Failure, FailureClass};
 use serde::Deserialize;
 
-use super::credentials::Credentials;
 use super::endpoints::Product;
 
 /// Longest message of a server that is kept, in characters.
@@ -313,8 +312,8 @@ impl RawAnswer<'_> {
         serde_json::from_slice::<Body>(self.body).ok().map(|body| body.request_id)
     }
 
-    /// The cloud's own error, as far as the answer tells it.
-    pub(crate) fn cause(&self, credentials: &Credentials) -> Cause {
+    /// The cloud's own error, as far as the answer tells it; `redact` takes what is secret out of a text.
+    pub(crate) fn cause(&self, redact: &dyn Fn(&str) -> String) -> Cause {
         let retry_after = self
             .header("x-acs-retry-after")
             .and_then(|text| text.parse().ok())
@@ -346,7 +345,7 @@ impl RawAnswer<'_> {
         Cause::Answer(Box::new(ErrorAnswer {
             status: self.status,
             code: bounded(&code),
-            message: bounded(&credentials.redact(&message)),
+            message: bounded(&redact(&message)),
             request_id: request_id.filter(|id| !id.is_empty()).or_else(|| self.request_id()),
             retry_after,
         }))

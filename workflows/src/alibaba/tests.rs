@@ -269,6 +269,17 @@ async fn a_missing_addon_is_none_and_a_missing_cluster_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_password_that_an_error_sends_back_is_not_said() {
+    let echo =
+        r#"{"code":"InvalidPassword","message":"login_password Pa\"ss1 is weak","requestId":"R"}"#;
+    let server = Server::start(vec![reply("400 Bad Request", "", echo)]).await;
+    let body = serde_json::json!({"scaling_group": {"login_password": "Pa\"ss1"}});
+    let error = cs_nodes::create_node_pool(&server.client(), "c1", body).await.unwrap_err();
+    let said = format!("{error} {error:?}");
+    assert!(said.contains("[REDACTED] is weak") && !said.contains("ss1"), "{said}");
+}
+
+#[tokio::test]
 async fn no_secret_is_in_a_clients_errors() {
     let echo = r#"{"Code":"SignatureDoesNotMatch","Message":"you sent s3cr3t"}"#;
     let server = Server::start(vec![reply("400 Bad Request", "", echo)]).await;

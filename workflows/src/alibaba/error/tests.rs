@@ -1,5 +1,6 @@
 //! How answers of the cloud are told apart: by status, code and body, and what of them is said.
 
+use super::super::credentials::Credentials;
 use super::*;
 
 fn cause(status: u16, headers: &[(&'static str, &str)], body: &str) -> Cause {
@@ -8,7 +9,7 @@ fn cause(status: u16, headers: &[(&'static str, &str)], body: &str) -> Cause {
         map.insert(*name, value.parse().unwrap());
     }
     RawAnswer { status, headers: &map, body: body.as_bytes() }
-        .cause(&Credentials::new("id", "sEcReT", None))
+        .cause(&|text| Credentials::new("id", "sEcReT", None).redact(text))
 }
 
 fn error(access: Access, cause: Cause) -> Error {
