@@ -2,6 +2,7 @@
 //! beside the running program; under cargo they are built when missing or older than the sources.
 
 use std::{
+    ffi::OsStr,
     io::IsTerminal as _,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -126,6 +127,15 @@ fn newest(path: &Path) -> Option<SystemTime> {
         .max()
 }
 
+/// Whether cargo set this variable for the one package that it runs. Build scripts (ring's) ask to be run again where such a
+/// variable has changed: handed on, it would have cargo build half the workspace anew here, and again at the next `cargo run`.
+fn is_of_the_package(variable: &OsStr) -> bool {
+    variable.to_str().is_some_and(|name| {
+        ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix))
+            || ["CARGO_CRATE_NAME", "CARGO_BIN_NAME", "CARGO_PRIMARY_PACKAGE"].contains(&name)
+    })
+}
+
 async fn build(package: &str, name: &str, folder: &Path, workspace: &Path) -> anyhow::Result<()> {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -138,7 +148,11 @@ async fn build(package: &str, name: &str, folder: &Path, workspace: &Path) -> an
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // In tests, and wherever nobody watches, cargo's own progress is only noise.
     let quiet = (!std::io::stderr().is_terminal()).then_some("--quiet");
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    for (inherited, _) in std::env::vars_os().filter(|(name, _)| is_of_the_package(name)) {
+        command.env_remove(inherited);
+    }
+    let status = command
         .arg("build")
         .args(quiet)
         .args(["--package", package, "--bin", name, "--profile", profile, "--target-dir"])
@@ -153,5 +167,24 @@ async fn build(package: &str, name: &str, folder: &Path, workspace: &Path) -> an
         Ok(())
     } else {
         bail!("cargo could not build {name} ({status}); its messages are above")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cargo_says_of_one_package_is_not_handed_on_and_settings_are() {
+        for name in
+            ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_PRE", "CARGO_BIN_NAME"]
+        {
+            assert!(is_of_the_package(OsStr::new(name)), "{name}");
+        }
+        for name in
+            ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_PROFILE_RELEASE_STRIP", "PATH"]
+        {
+            assert!(!is_of_the_package(OsStr::new(name)), "{name}");
+        }
     }
 }
