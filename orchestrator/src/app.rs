@@ -80,6 +80,11 @@ impl App {
             timers.run_timers().await;
             Ok(())
         });
+        let requests = self.runtime.clone();
+        tasks.spawn(async move {
+            requests.run_forgetting().await;
+            Ok(())
+        });
         let mut failure = self.runtime.failure();
         let mut health = self.store.health();
         // In this order: a failure ends the other tasks in good order, and must not pass for a good end.

@@ -209,7 +209,7 @@ impl Action for Probed {
         self.inner.verify_gone(context).await
     }
 
-    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
+    async fn claim_key(&self, context: &Context) -> Result<Option<ResourceKey>, Failure> {
         self.inner.claim_key(context).await
     }
 }

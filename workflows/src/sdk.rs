@@ -386,8 +386,11 @@ pub trait Action: Send + Sync {
 
     /// The key of the claim row that `observe` needs to see, for a shareable object; none where it can't be told yet: then
     /// `observe` says why.
-    async fn claim_key(&self, _context: &Context) -> Option<ResourceKey> {
-        None
+    ///
+    /// # Errors
+    /// What passes: without the row `observe` would take another claimant's object for nobody's.
+    async fn claim_key(&self, _context: &Context) -> Result<Option<ResourceKey>, Failure> {
+        Ok(None)
     }
 }
 

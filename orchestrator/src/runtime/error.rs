@@ -47,7 +47,9 @@ pub enum Error {
         name: String,
     },
     /// A record of that cluster, or of that name, exists.
-    #[error("hybrid cluster {cluster} exists already; tear it down before building it anew")]
+    #[error(
+        "hybrid cluster {cluster} exists already, and one cluster is built once; `causeway clusters get {cluster}` shows what was made, and how each of it is undone by hand"
+    )]
     ClusterExists {
         /// The record's name.
         cluster: String,

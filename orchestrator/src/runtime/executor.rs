@@ -190,7 +190,7 @@ impl Runtime {
             let key = match &step.claim {
                 Some(claim) => Some(claim.key.clone()),
                 None if operation.kind == OperationKind::Observe => {
-                    action.claim_key(&context).await
+                    action.claim_key(&context).await?
                 }
                 None => None,
             };

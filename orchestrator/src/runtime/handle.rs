@@ -160,6 +160,8 @@ impl Handle {
         // That it has ended says more than that it has changed.
         let state = self.get(id).await?;
         match causeway_engine::decide(&state, &input, state.updated_at, &[]) {
+            // Written, and not yet among the live ones: nothing was asked of it.
+            Ok(_) if !state.is_ended() => Err(Error::ShuttingDown),
             Ok(_) => Ok(state),
             Err(rejection) => Err(Error::Rejected { rejection, state: Some(state.public_state()) }),
         }

@@ -121,6 +121,9 @@ pub struct Runtime {
     plans: plan::Plans,
 }
 
+/// How often requests are looked through for those whose time is over.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
 impl Runtime {
     /// A runtime that has not read its store yet: [`Runtime::recover`] comes next.
     #[must_use]
@@ -173,6 +176,25 @@ impl Runtime {
                 }
             }
         }
+    }
+
+    /// Forgets the requests whose time is over, now and every hour, until the daemon drains.
+    pub async fn run_forgetting(self: Arc<Self>) {
+        let mut hours = tokio::time::interval(FORGET_EVERY);
+        loop {
+            tokio::select! {
+                () = self.draining.cancelled() => return,
+                _ = hours.tick() => {}
+            }
+            if let Err(error) = self.forget_requests().await {
+                tracing::warn!(error = %error, "Old requests could not be forgotten; it is tried again in an hour");
+            }
+        }
+    }
+
+    async fn forget_requests(&self) -> Result<(), Error> {
+        while self.store.forget_requests((self.clock)().0).await? == crate::store::PAGE_MAX {}
+        Ok(())
     }
 
     /// Stops admitting and starting; waits, for at most `patience`, until what is in flight has been answered and written.

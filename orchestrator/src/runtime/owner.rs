@@ -297,7 +297,7 @@ impl Runtime {
             }
             Err(store::Error::Refused(store::Refusal::KeyHeld { key, workflow, step })) => {
                 let woken = self.locks().release(&slot.id, &acquire);
-                drop(woken);
+                self.wake(woken);
                 let wanted = acquire.iter().find(|hold| hold.0.as_str() == key);
                 let step = wanted.map_or_else(|| step.map(StepName::new), |hold| hold.1.clone());
                 Err(Written::Refused(Refusal {
@@ -309,7 +309,7 @@ impl Runtime {
             Err(error) => match (error, &mail.memo) {
                 (store::Error::Refused(store::Refusal::RequestKnown { .. }), Some(memo)) => {
                     let woken = self.locks().release(&slot.id, &acquire);
-                    drop(woken);
+                    self.wake(woken);
                     Err(Written::Repeated(memo.clone()))
                 }
                 (error, _) => Err(Written::Failed(error.into())),
@@ -329,6 +329,10 @@ impl Runtime {
         Err(match error {
             Error::ClusterExists { .. } => {
                 Written::Known(Failure::permanent(error.to_string()).with_code("CLUSTER_EXISTS"))
+            }
+            // One unreadable record must not end the daemon, and again at each start.
+            Error::Corrupt { .. } => {
+                Written::Known(Failure::permanent(error.to_string()).with_code("RECORD_CORRUPT"))
             }
             other => Written::Failed(other),
         })

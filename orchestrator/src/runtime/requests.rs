@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::{REQUEST_MEMORY, Runtime};
-use crate::store::RequestRow;
+use crate::store::{self, RequestRow};
 
 /// The field that says which call it was; it is compared first.
 const RPC: &str = "rpc";
@@ -94,9 +94,11 @@ impl Runtime {
     /// [`Error::RequestReused`]; [`Error::RequestExpired`] where the workflow has been deleted since.
     pub(super) async fn known(&self, memo: &Memo) -> Result<Option<WorkflowId>, Error> {
         let Some(workflow) = self.recall(memo).await? else { return Ok(None) };
-        if self.store.head(workflow.as_str()).await?.is_none() {
-            return Err(Error::RequestExpired);
+        match self.store.head(workflow.as_str()).await {
+            Ok(None) => Err(Error::RequestExpired),
+            // It is there, also where its head can't be read.
+            Ok(Some(_)) | Err(store::Error::Corrupt { .. }) => Ok(Some(workflow)),
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(workflow))
     }
 }

@@ -62,8 +62,8 @@ impl Action for Making {
         Ok(Revert::Done(Undone::Reverted))
     }
 
-    async fn claim_key(&self, _context: &Context) -> Option<ResourceKey> {
-        Some(CLAIM.into())
+    async fn claim_key(&self, _context: &Context) -> Result<Option<ResourceKey>, Failure> {
+        Ok(Some(CLAIM.into()))
     }
 }
 

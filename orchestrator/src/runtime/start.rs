@@ -201,15 +201,14 @@ impl Runtime {
         let begun = Workflow::begin(&started, now);
         let mut refusals: Vec<Refusal> = Vec::new();
         let id = begun.id.clone();
-        let fresh = || Error::AlreadyExists { what: "workflow", name: id.to_string() };
-        if self.slot(&id).is_some() {
-            return Err(fresh());
-        }
-        // Between the look at the names and the place among the live ones nobody else may take this name.
+        // Between the look at id and name and the place among the live ones nobody else may take this name.
         let _naming = match &begun.lock {
             Some(_) => Some(self.naming.lock().await),
             None => None,
         };
+        if self.slot(&id).is_some() {
+            return Err(taken(&id));
+        }
         self.refuse_taken_name(&begun)?;
         let (decision, next, acquire) = loop {
             let decided = decide(&begun, &Input::Begin, now, &refusals);
@@ -229,39 +228,52 @@ impl Runtime {
                 Err(refusal) => refusals.push(refusal),
             }
         };
-        if let (true, Some(lock)) = (next.admitted, &next.lock) {
-            // Whoever held the lock since the first look may have built the cluster: only with it in hand is the answer final.
-            if let Err(error) = self.refuse_known_cluster(&next.cluster, lock.as_str()).await {
-                let woken = self.locks().release(&id, &acquire);
-                self.wake(woken);
-                return Err(error);
-            }
-        }
         let events: Vec<Event> = std::iter::once(Event::Started(Box::new(started)))
             .chain(decision.events.iter().cloned())
             .collect();
-        let append = self.first_append(&next, &events, memo, now).await?;
-        let slot = Arc::new(Slot::new(next, order, true));
-        if let Err(error) = self.store.append(append).await {
+        if let Err(error) = self.write_first(&next, &events, memo, now).await {
             let woken = self.locks().release(&id, &acquire);
             self.wake(woken);
-            return Err(self.not_written(error, fresh));
+            return Err(error);
         }
+        let slot = Arc::new(Slot::new(next, order, true));
         self.slots().insert(id, slot.clone());
         self.begin(&slot, decision, &events, now);
         Ok(())
     }
 }
 
+fn taken(id: &WorkflowId) -> Error {
+    Error::AlreadyExists { what: "workflow", name: id.to_string() }
+}
+
 impl Runtime {
-    /// Why a start was not written; `taken` where its id or its request's is.
-    fn not_written(&self, error: store::Error, taken: impl FnOnce() -> Error) -> Error {
+    /// Makes the start durable, with its keys in hand.
+    async fn write_first(
+        &self,
+        next: &Workflow,
+        events: &[Event],
+        memo: Option<&Memo>,
+        now: Time,
+    ) -> Result<(), Error> {
+        if let (true, Some(lock)) = (next.admitted, &next.lock) {
+            // Whoever held the lock since the first look may have built the cluster: only with it in hand is the answer final.
+            self.refuse_known_cluster(&next.cluster, lock.as_str()).await?;
+        }
+        let append = self.first_append(next, events, memo, now).await;
+        let append = append.map_err(|error| self.not_written(error, &next.id))?;
+        let written = self.store.append(append).await;
+        written.map(|_| ()).map_err(|error| self.not_written(error, &next.id))
+    }
+
+    /// Why a start was not written.
+    fn not_written(&self, error: store::Error, id: &WorkflowId) -> Error {
         match error {
             store::Error::Refused(
                 store::Refusal::Version { .. }
                 | store::Refusal::RequestKnown { .. }
                 | store::Refusal::Removed { .. },
-            ) => taken(),
+            ) => taken(id),
             store::Error::Refused(refusal) => Error::StoreFailed(refusal.to_string()),
             // Looked at before anything is written: the caller's fault, and no reason to end.
             error @ (store::Error::TooLarge { .. } | store::Error::BadName { .. }) => {
@@ -281,7 +293,7 @@ impl Runtime {
         events: &[Event],
         memo: Option<&Memo>,
         now: Time,
-    ) -> Result<Append, Error> {
+    ) -> Result<Append, store::Error> {
         let id = &next.id;
         let mut append = Append::new(self.fence, id.as_str(), 0);
         for record in causeway_engine::apply::number(0, now, events.to_vec()) {

@@ -17,7 +17,7 @@ use super::fixture::Moving;
 pub(super) use super::fixture::{runtime_over, runtime_with};
 use super::{Ask, Error, Handle, Repeatable, StartRequest};
 use crate::store::memory::Disk;
-use crate::store::{MemoryStore, Store, VALUE_BYTES_MAX};
+use crate::store::{Append, MemoryStore, RequestRow, Store, VALUE_BYTES_MAX};
 
 fn request(definition: &str) -> StartRequest {
     StartRequest { definition: definition.to_owned(), ..StartRequest::default() }
@@ -224,4 +224,19 @@ async fn a_secret_that_is_too_long_to_be_kept_fails_its_step_and_ends_nothing() 
     let failure = format!("{state:?}");
     assert!(failure.contains("TOO_LARGE") && !failure.contains("xx"), "{failure}");
     assert_eq!(*runtime.failure().borrow(), None);
+}
+
+#[tokio::test]
+async fn a_request_is_forgotten_once_its_time_is_over() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let runtime = runtime_over(store.clone()).await;
+    let mut append = Append::new(runtime.fence, "w1", 0);
+    append.events = vec![b"{}".to_vec()];
+    for (key, expires_ms) in [("old", 1), ("young", u64::MAX)] {
+        append.requests.push(RequestRow { key: key.to_owned(), body: Vec::new(), expires_ms });
+    }
+    store.append(append).await.unwrap();
+    runtime.forget_requests().await.unwrap();
+    assert_eq!(store.request("old").await.unwrap(), None);
+    assert!(store.request("young").await.unwrap().is_some());
 }

@@ -132,9 +132,9 @@ impl Action for AttachRamPolicy {
         Ok(Some(attached(&client, &before.user_name).await? != Some(true)))
     }
 
-    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
-        let user: AddonUser = context.output_of("create-ram-user").ok()?;
-        Some(attachment_key(context, &user.user_name))
+    async fn claim_key(&self, context: &Context) -> Result<Option<ResourceKey>, Failure> {
+        let user: Option<AddonUser> = context.output_of("create-ram-user").ok();
+        Ok(user.map(|user| attachment_key(context, &user.user_name)))
     }
 }
 

@@ -219,8 +219,8 @@ impl Action for CreateRamPolicy {
         }))
     }
 
-    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
-        Some(policy_key(&context.connection.config.account_id))
+    async fn claim_key(&self, context: &Context) -> Result<Option<ResourceKey>, Failure> {
+        Ok(Some(policy_key(&context.connection.config.account_id)))
     }
 }
 

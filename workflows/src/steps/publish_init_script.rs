@@ -237,8 +237,12 @@ impl Action for PublishInitScript {
         Ok(Some(!object && !statement))
     }
 
-    async fn claim_key(&self, context: &Context) -> Option<ResourceKey> {
-        Some(object_key(&Plan::of(context).await.ok()?.published))
+    async fn claim_key(&self, context: &Context) -> Result<Option<ResourceKey>, Failure> {
+        match Plan::of(context).await {
+            Ok(plan) => Ok(Some(object_key(&plan.published))),
+            Err(failure) if failure.class == FailureClass::Permanent => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 }
 
@@ -423,7 +427,7 @@ mod tests {
             let mut second = world.bench("publish-init-script");
             second.context_mut().workflow = "w2".into();
             let row = first.context().claim.clone().unwrap();
-            let key = PublishInitScript.claim_key(second.context()).await;
+            let key = PublishInitScript.claim_key(second.context()).await.unwrap();
             assert_eq!(key.as_ref(), Some(&row.claim.key));
             second.context_mut().claim = Some(row.clone());
             assert_eq!(second.observe(&PublishInitScript).await.unwrap(), Verdict::Shared);

@@ -294,7 +294,10 @@ async fn the_last_of_two_clusters_with_one_user_takes_the_grant_back_whoever_lea
         first.apply(&AttachRamPolicy).await.unwrap();
         let claim = first.claim.clone().unwrap();
         let mut second = grant_of(&world, "w2");
-        assert_eq!(AttachRamPolicy.claim_key(&second.context).await.as_ref(), Some(&claim.key));
+        assert_eq!(
+            AttachRamPolicy.claim_key(&second.context).await.unwrap().as_ref(),
+            Some(&claim.key)
+        );
         second.row(&claim, &["w1"]);
         assert_eq!(second.observe(&AttachRamPolicy).await.unwrap(), Verdict::Shared);
         assert_eq!(second.claim.as_ref(), Some(&claim), "the row keeps what the first one found");

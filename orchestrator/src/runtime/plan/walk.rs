@@ -378,7 +378,7 @@ impl Walk<'_> {
             sealed: Mutex::default(),
         };
         if let Work::Action(action) = &template.work
-            && let Some(key) = action.claim_key(&context).await
+            && let Some(key) = action.claim_key(&context).await?
         {
             context.claim = self.runtime.read_claim(&key, WORKFLOW).await?;
         }
