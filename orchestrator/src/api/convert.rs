@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) use cluster::{connection, hybrid_cluster, result};
 pub(super) use event::event;
 pub(super) use listed::listed;
-pub(super) use step::verdict;
+pub(super) use step::{finding, verdict};
 
 /// Program that `next_commands` are typed for.
 const PROGRAM: &str = "causeway";

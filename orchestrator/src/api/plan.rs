@@ -1,6 +1,6 @@
 //! PlanWorkflow: the form of the request is that of a start; the plan is the runtime's, and is only converted here.
 
-use causeway_engine::{Failure, Finding, Severity, StepKind, event::Verdict};
+use causeway_engine::{Failure, StepKind, event::Verdict};
 use causeway_proto::{
     limits,
     v1::{self as pb, planned_change, planned_permission, planned_step},
@@ -78,12 +78,12 @@ fn plan(plan: &Plan) -> pb::Plan {
 /// Errors first, as they decide.
 fn findings(plan: &Plan) -> Vec<pb::Finding> {
     let mut findings: Vec<pb::Finding> =
-        plan.findings.iter().map(|found| finding(found, "")).collect();
+        plan.findings.iter().map(|found| convert::finding(found, "")).collect();
     for step in &plan.steps {
         let name = step.spec.name.as_str();
-        findings.extend(step.warnings.iter().map(|found| finding(found, name)));
+        findings.extend(step.warnings.iter().map(|found| convert::finding(found, name)));
         if let Some(failure) = failure_of(step) {
-            findings.extend(failure.findings.iter().map(|found| finding(found, name)));
+            findings.extend(failure.findings.iter().map(|found| convert::finding(found, name)));
             if failure.findings.is_empty() {
                 findings.push(of_failure(failure, name));
             }
@@ -136,21 +136,6 @@ fn of_failure(failure: &Failure, step: &str) -> pb::Finding {
         subject: step.to_owned(),
         message: failure.message.clone(),
         remedy: String::new(),
-        step: step.to_owned(),
-    }
-}
-
-fn finding(found: &Finding, step: &str) -> pb::Finding {
-    let severity = match found.severity {
-        Severity::Error => pb::finding::Severity::Error,
-        Severity::Warning => pb::finding::Severity::Warning,
-    };
-    pb::Finding {
-        severity: severity.into(),
-        code: found.code.clone(),
-        subject: found.subject.clone(),
-        message: found.message.clone(),
-        remedy: found.remedy.clone(),
         step: step.to_owned(),
     }
 }

@@ -33,6 +33,17 @@ use crate::{
     telemetry::{self, Journal},
 };
 
+/// A start of the self-test that must be approved.
+fn gated() -> pb::StartWorkflowRequest {
+    let spend = pb::run_options::Gate { required: true, timeout: None };
+    let gates = pb::run_options::Gates { spend: Some(spend) };
+    pb::StartWorkflowRequest {
+        spec: Some(Spec::Noop(pb::NoopSpec::default())),
+        run: Some(pb::RunOptions { gates: Some(gates), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
 /// A daemon without a process.
 struct Daemon {
     stopping: CancellationToken,

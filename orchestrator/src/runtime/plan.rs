@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causeway_engine::event::{PlanBinding, Verdict};
+use causeway_engine::event::{PlanBinding, Started, Verdict};
 use causeway_engine::{DefinitionRef, Failure, Finding, StepName, StepSpec, Time};
 use causeway_workflows::preview::Preview;
 use tokio::sync::Semaphore;
@@ -159,7 +159,12 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of a start, [`Error::TooMany`] among them; nothing was changed in any case.
-    pub(super) async fn plan(self: &Arc<Self>, request: &StartRequest) -> Result<Plan, Error> {
+    pub(super) async fn plan(&self, request: &StartRequest) -> Result<Plan, Error> {
+        let started = self.prepare(request).await?;
+        self.plan_of(&started).await
+    }
+
+    async fn plan_of(&self, started: &Started) -> Result<Plan, Error> {
         if self.is_draining() {
             return Err(Error::ShuttingDown);
         }
@@ -168,13 +173,12 @@ impl Runtime {
             .permits
             .try_acquire()
             .map_err(|_| Error::TooMany { what: "plans at the same time", limit: PLANS_MAX })?;
-        let started = self.prepare(request).await?;
         let definition = self.definition(&started.definition.name);
         let connection = self.connection(&started.connection);
         let (Some(definition), Some(connection)) = (definition, connection) else {
-            return Err(Error::NotFound { what: "connection", name: started.connection });
+            return Err(Error::NotFound { what: "connection", name: started.connection.clone() });
         };
-        let plan = walk::walk(self, definition, &connection, &started).await;
+        let plan = walk::walk(self, definition, &connection, started).await;
         self.plans.remember(&plan);
         Ok(plan)
     }
@@ -184,18 +188,19 @@ impl Runtime {
     /// # Errors
     /// [`Error::PlanStale`], naming what has changed, or [`Error::PlanUnread`] where it could not be compared.
     pub(super) async fn bound_to_plan(
-        self: &Arc<Self>,
-        request: &StartRequest,
+        &self,
+        started: &Started,
+        digest: &str,
     ) -> Result<PlanBinding, Error> {
-        let plan = self.plan(request).await?;
+        let plan = self.plan_of(started).await?;
         let Some(binding) = plan.binding() else {
             let why = plan.unread().map(|failure| failure.message).unwrap_or_default();
             return Err(Error::PlanUnread { why });
         };
-        if binding.digest == request.plan_digest {
+        if binding.digest == digest {
             return Ok(binding);
         }
-        let changed = self.plans.changed_since(&request.plan_digest, &plan);
+        let changed = self.plans.changed_since(digest, &plan);
         Err(Error::PlanStale { changed, now: binding.digest })
     }
 }

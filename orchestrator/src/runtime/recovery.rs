@@ -1,7 +1,7 @@
 //! After a start: every live workflow is read again, what it held is its own again, and what was in flight is resolved. A record
 //! that can't be read quarantines that workflow, and the rest goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use causeway_engine::apply::replay;
@@ -99,9 +99,10 @@ impl Runtime {
 
     /// Puts every hold back into the table: of the states, and of quarantined workflows by the store's rows.
     fn take_back_keys(&self, slots: &[Arc<Slot>], locks: Vec<LockRow>) {
+        let orders: HashMap<_, _> = slots.iter().map(|slot| (&slot.id, slot.order)).collect();
         for row in locks {
             let workflow = WorkflowId::new(row.workflow);
-            let order = slots.iter().find(|slot| slot.id == workflow).map_or(0, |slot| slot.order);
+            let order = orders.get(&workflow).copied().unwrap_or_default();
             let hold: Hold = (ResourceKey::new(row.key), row.step.map(StepName::new));
             let wanted = Wanted {
                 workflow: &workflow,

@@ -68,7 +68,8 @@ impl Runtime {
         }
         let mut started = self.prepare(&request).await?;
         if !request.plan_digest.is_empty() {
-            started.plan = Some(Box::pin(self.bound_to_plan(&request)).await?);
+            started.plan =
+                Some(Box::pin(self.bound_to_plan(&started, &request.plan_digest)).await?);
         }
         if self.slots().len() >= LIVE_MAX {
             return Err(Error::TooMany { what: "live workflows", limit: LIVE_MAX });

@@ -202,7 +202,9 @@ pub(super) fn first_failure(workflow: &Workflow) -> Option<pb::Failure> {
                 ..Default::default()
             });
         }
-        failure.findings.extend(also.findings.iter().map(|found| finding(found, other)));
+        failure
+            .findings
+            .extend(also.findings.iter().map(|found| finding(found, other.spec.name.as_str())));
     }
     Some(pb::Failure { step: name.to_string(), time: step.ended_at.map(time), ..failure })
 }
@@ -213,7 +215,11 @@ pub(super) fn failure(failure: &Failure, step: &Step) -> pb::Failure {
         code: failure.code.clone().unwrap_or_default(),
         message: failure.message.clone(),
         request_id: failure.request_id.clone().unwrap_or_default(),
-        findings: failure.findings.iter().map(|found| finding(found, step)).collect(),
+        findings: failure
+            .findings
+            .iter()
+            .map(|found| finding(found, step.spec.name.as_str()))
+            .collect(),
         step: String::new(),
         time: None,
     }
@@ -232,10 +238,11 @@ fn class(class: FailureClass) -> pb::failure::Class {
 
 /// What a step said without stopping.
 pub(super) fn warnings(step: &Step) -> impl Iterator<Item = pb::Finding> + '_ {
-    step.warnings.iter().map(|found| finding(found, step))
+    step.warnings.iter().map(|found| finding(found, step.spec.name.as_str()))
 }
 
-fn finding(found: &Finding, step: &Step) -> pb::Finding {
+/// What a step found.
+pub(in crate::api) fn finding(found: &Finding, step: &str) -> pb::Finding {
     let severity = match found.severity {
         Severity::Error => pb::finding::Severity::Error,
         Severity::Warning => pb::finding::Severity::Warning,
@@ -246,6 +253,6 @@ fn finding(found: &Finding, step: &Step) -> pb::Finding {
         subject: found.subject.clone(),
         message: found.message.clone(),
         remedy: found.remedy.clone(),
-        step: step.spec.name.to_string(),
+        step: step.to_owned(),
     }
 }

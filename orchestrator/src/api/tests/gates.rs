@@ -15,14 +15,7 @@ async fn start(disk: &Disk) -> Daemon {
 
 /// A self-test that rests at its gate.
 async fn at_the_gate(daemon: &Daemon) -> pb::Workflow {
-    let spend = pb::run_options::Gate { required: true, timeout: None };
-    let gates = pb::run_options::Gates { spend: Some(spend) };
-    let request = pb::StartWorkflowRequest {
-        spec: Some(Spec::Noop(pb::NoopSpec::default())),
-        run: Some(pb::RunOptions { gates: Some(gates), ..Default::default() }),
-        ..Default::default()
-    };
-    let name = daemon.workflows().start_workflow(request).await.unwrap().into_inner().name;
+    let name = daemon.workflows().start_workflow(gated()).await.unwrap().into_inner().name;
     rested(daemon, name).await
 }
 

@@ -16,14 +16,7 @@ async fn start(disk: &Disk) -> Daemon {
 /// The id of a workflow that waited for approval when its record was damaged.
 async fn damaged(disk: &Disk) -> String {
     let daemon = start(disk).await;
-    let spend = pb::run_options::Gate { required: true, timeout: None };
-    let gates = pb::run_options::Gates { spend: Some(spend) };
-    let request = pb::StartWorkflowRequest {
-        spec: Some(Spec::Noop(pb::NoopSpec::default())),
-        run: Some(pb::RunOptions { gates: Some(gates), ..Default::default() }),
-        ..Default::default()
-    };
-    let id = daemon.workflows().start_workflow(request).await.unwrap().into_inner().id;
+    let id = daemon.workflows().start_workflow(gated()).await.unwrap().into_inner().id;
     daemon.stop().await;
     MemoryStore::open(disk).unwrap().damage_record(&id, 0).unwrap();
     id

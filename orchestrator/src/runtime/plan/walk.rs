@@ -332,7 +332,8 @@ impl Walk<'_> {
         };
         let operation =
             Operation { step: spec.name.clone(), kind, attempt: 1, generation: 0, deadline: None };
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             let look = dispatch::run(template, &operation, context);
             let outcome = match tokio::time::timeout_at(self.until, look).await {
                 Ok(outcome) => outcome,
@@ -348,8 +349,8 @@ impl Walk<'_> {
                 return outcome;
             }
             tokio::time::sleep(pause).await;
+            attempt += 1;
         }
-        unreachable!("the loop ends at the last try")
     }
 
     async fn context(&self, spec: &StepSpec, template: &Template) -> Result<Context, Failure> {
