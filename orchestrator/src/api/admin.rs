@@ -6,7 +6,7 @@ use causeway_proto::v1::{self as pb, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
 
 use super::{caller::admit, convert, server::Shared, status::Error, watch::Stream};
-use crate::{config::Role, runtime::ListToken};
+use crate::{auth::Principal, config::Role, runtime::ListToken};
 
 /// Summaries that are read at once, for counting.
 const CHUNK: usize = 1000;
@@ -20,7 +20,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    async fn info(&self) -> Result<pb::ServerInfo, Error> {
+    async fn info(&self, principal: &Principal) -> Result<pb::ServerInfo, Error> {
         let info = self.shared.handle.info();
         let definitions = info.definitions.iter().map(|definition| pb::server_info::Definition {
             name: definition.name.clone(),
@@ -41,7 +41,28 @@ impl Admin {
             authentication: self.shared.authenticator.kind().to_owned(),
             draining: self.shared.stopping.is_cancelled(),
             time: Some(convert::time((self.shared.clock)())),
+            caller: Some(self.caller(principal)),
         })
+    }
+
+    fn caller(&self, principal: &Principal) -> pb::server_info::Caller {
+        use pb::server_info::caller::Role as Shown;
+        let role = match principal.role {
+            Role::Viewer => Shown::Viewer,
+            Role::Operator => Shown::Operator,
+            Role::Approver => Shown::Approver,
+            Role::Admin => Shown::Admin,
+        };
+        let mut connections: Vec<_> = (self.shared.handle.connections().iter())
+            .map(|connection| connection.config.name.clone())
+            .collect();
+        connections.sort();
+        pb::server_info::Caller {
+            principal: principal.name.clone(),
+            role: role.into(),
+            connections,
+            authentication: self.shared.authenticator.kind().to_owned(),
+        }
     }
 
     async fn count(&self) -> Result<BTreeMap<String, u64>, Error> {
@@ -69,8 +90,8 @@ impl AdminService for Admin {
         &self,
         request: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::ServerInfo>, Status> {
-        admit(&self.shared.authenticator, &request, Role::Viewer)?;
-        Ok(Response::new(self.info().await?))
+        let principal = admit(&self.shared.authenticator, &request, Role::Viewer)?;
+        Ok(Response::new(self.info(&principal).await?))
     }
 
     async fn backup(

@@ -329,6 +329,9 @@ async fn health_and_server_info_are_answered() {
     let info = admin.get_server_info(pb::GetServerInfoRequest {}).await.unwrap().into_inner();
     assert_eq!(info.workflows["SUCCEEDED"], 1);
     assert_eq!((info.authentication.as_str(), info.draining), ("none", false));
+    let caller = info.caller.unwrap();
+    assert_eq!((caller.principal.as_str(), caller.authentication.as_str()), ("loopback", "none"));
+    assert_eq!(caller.role(), pb::server_info::caller::Role::Admin);
     assert!(info.definitions.iter().any(|definition| definition.name == "saga-10"));
     daemon.stop().await;
 }
