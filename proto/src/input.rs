@@ -46,7 +46,7 @@ pub fn decode(value: &Value) -> Result<StartWorkflowRequest, Vec<Violation>> {
         _ => {
             return Err(vec![Violation::new(
                 "kind",
-                format!("unknown kind {kind}; expected {HYBRID_CLUSTER} or {NOOP}"),
+                format!("unknown kind {}; expected {HYBRID_CLUSTER} or {NOOP}", shown_kind(kind)),
             )]);
         }
     };
@@ -55,7 +55,7 @@ pub fn decode(value: &Value) -> Result<StartWorkflowRequest, Vec<Violation>> {
         let found = if api_version.is_empty() {
             "is missing".into()
         } else {
-            format!("is {api_version:?}")
+            format!("is {}", json::shown(&api_version))
         };
         violations.push(Violation::new("apiVersion", format!("{found}; expected {API_VERSION}")));
     }
@@ -63,6 +63,10 @@ pub fn decode(value: &Value) -> Result<StartWorkflowRequest, Vec<Violation>> {
         violations.push(Violation::new("spec", "is missing"));
     }
     if violations.is_empty() { Ok(request) } else { Err(violations) }
+}
+
+fn shown_kind(kind: &Value) -> String {
+    kind.as_str().map_or_else(|| "that is no word".to_owned(), json::shown)
 }
 
 /// The input file that would build this cluster again, without run options.

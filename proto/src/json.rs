@@ -63,6 +63,25 @@ pub fn ordered<M: Message + Name>(message: &M) -> impl Serialize + use<M> {
     encode::Ordered(dynamic(message))
 }
 
+/// A text that somebody gave, in quotes, as an error repeats it: what is long is cut, with its length.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
+/// Longest text that an error repeats whole, in characters.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// The names of an enumeration's values, but for the one that is never sent.
+#[cfg(test)]
+pub(crate) fn enumeration(name: &str) -> Vec<String> {
+    let kind = pool().get_enum_by_name(name).expect("the test names an enumeration");
+    kind.values().filter(|value| value.number() != 0).map(|value| value.name().to_owned()).collect()
+}
+
 /// The descriptors of `causeway.v1`.
 fn pool() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();

@@ -19,6 +19,12 @@ impl Serialize for Ordered {
 
 fn message<S: Serializer>(message: &DynamicMessage, serializer: S) -> Result<S::Ok, S::Error> {
     let kind = message.descriptor();
+    match kind.full_name() {
+        "google.protobuf.Struct" => return free_mapping(message, serializer),
+        "google.protobuf.ListValue" => return free_list(message, serializer),
+        "google.protobuf.Value" => return free_value(message, serializer),
+        _ => {}
+    }
     if kind.full_name().starts_with("google.protobuf.") {
         return message.serialize_with_options(serializer, &SerializeOptions::new());
     }
@@ -28,6 +34,58 @@ fn message<S: Serializer>(message: &DynamicMessage, serializer: S) -> Result<S::
         map.serialize_entry(name, &Field(&field, &message.get_field(&field)))?;
     }
     map.end()
+}
+
+/// The one field of a well-known message of free form.
+fn only_field(message: &DynamicMessage) -> Option<Value> {
+    message.fields().next().map(|(_, value)| value.clone())
+}
+
+fn free_mapping<S: Serializer>(message: &DynamicMessage, to: S) -> Result<S::Ok, S::Error> {
+    let fields = only_field(message);
+    let map = fields.as_ref().and_then(Value::as_map);
+    let mut entries: Vec<_> =
+        map.into_iter().flatten().map(|(key, value)| (text(key), value)).collect();
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    to.collect_map(entries.into_iter().map(|(key, value)| (key, Free(value))))
+}
+
+fn free_list<S: Serializer>(message: &DynamicMessage, to: S) -> Result<S::Ok, S::Error> {
+    let values = only_field(message);
+    to.collect_seq(values.as_ref().and_then(Value::as_list).into_iter().flatten().map(Free))
+}
+
+fn free_value<S: Serializer>(message: &DynamicMessage, to: S) -> Result<S::Ok, S::Error> {
+    match only_field(message) {
+        Some(Value::Bool(value)) => to.serialize_bool(value),
+        Some(Value::String(value)) => to.serialize_str(&value),
+        Some(Value::F64(value)) => number(value, to),
+        Some(Value::Message(value)) => self::message(&value, to),
+        _ => to.serialize_none(),
+    }
+}
+
+/// A number of free form. Protobuf knows only doubles there: what was a whole number is written as one.
+fn number<S: Serializer>(value: f64, to: S) -> Result<S::Ok, S::Error> {
+    /// Up to here a double tells every whole number from the next.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+        #[allow(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+        return to.serialize_i64(value as i64);
+    }
+    to.serialize_f64(value)
+}
+
+/// A value within a message of free form.
+struct Free<'a>(&'a Value);
+
+impl Serialize for Free<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Message(value) => message(value, serializer),
+            _ => serializer.serialize_none(),
+        }
+    }
 }
 
 /// A value with the field that says what its numbers mean.

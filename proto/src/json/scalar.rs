@@ -5,6 +5,8 @@ use std::time::Duration;
 use prost_reflect::{EnumDescriptor, EnumValueDescriptor, Kind, Value};
 use serde_json::Value as Json;
 
+use super::shown;
+
 /// Longest duration of protobuf, in seconds: about 10,000 years.
 const DURATION_SECONDS_MAX: u64 = 315_576_000_000;
 
@@ -22,8 +24,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     };
     match duration {
         Some(duration) if duration.as_secs() <= DURATION_SECONDS_MAX => Ok(duration),
-        Some(_) => Err(format!("the duration {text:?} is too long")),
-        None => Err(format!("expected a duration such as 30s, 90m or 2h30m, found {text:?}")),
+        Some(_) => Err(format!("the duration {} is too long", shown(text))),
+        None => {
+            Err(format!("expected a duration such as 30s, 90m or 2h30m, found {}", shown(text)))
+        }
     }
 }
 
@@ -82,7 +86,7 @@ fn integer<N: TryFrom<i128>>(json: &Json, range: &str) -> Result<N, String> {
     parsed.and_then(|number| N::try_from(number).ok()).ok_or_else(|| {
         format!(
             "expected a whole number {range}, found {}",
-            json.as_str().map_or_else(|| json.to_string(), String::from)
+            json.as_str().map_or_else(|| json.to_string(), shown)
         )
     })
 }
@@ -95,8 +99,10 @@ fn enumeration(kind: &EnumDescriptor, json: &Json) -> Result<EnumValueDescriptor
     let wanted = text.to_ascii_uppercase().replace('-', "_");
     kind.values().find(|value| value.name() == wanted).ok_or_else(|| {
         match closest(&wanted, names.iter().map(String::as_str)) {
-            Some(best) => format!("unknown value {text:?}; did you mean {best}? ({expected})"),
-            None => format!("unknown value {text:?}; expected {expected}"),
+            Some(best) => {
+                format!("unknown value {}; did you mean {best}? ({expected})", shown(text))
+            }
+            None => format!("unknown value {}; expected {expected}", shown(text)),
         }
     })
 }

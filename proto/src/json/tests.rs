@@ -150,8 +150,29 @@ fn resources_are_written_with_unprefixed_states_times_and_free_detail() {
     let event =
         json!({"sequence": "12", "detail": {"token": "t", "count": 2.5, "list": [true, null]}});
     assert_eq!(encode(&decode::<WorkflowEvent>(&event).unwrap()), event);
+    let whole = json!({"detail": {"attempt": 2, "bounds": [-1, 9007199254740992_i64], "none": {}}});
+    assert_eq!(encode(&decode::<WorkflowEvent>(&whole).unwrap()).to_string(), whole.to_string());
     let found = violations::<WorkflowEvent>(&json!({"time": "yesterday"}));
     assert_eq!(found, ["time: expected a time such as 2026-01-31T23:59:59Z, found a string"]);
+}
+
+#[test]
+fn what_is_long_is_repeated_in_short() {
+    let long = "x".repeat(500_000);
+    for input in [
+        json!({ "kind": long }),
+        json!({"kind": "HybridCluster", "apiVersion": long}),
+        json!({"kind": "HybridCluster", "apiVersion": "causeway/v1", long.as_str(): 1}),
+        json!({"kind": "HybridCluster", "apiVersion": "causeway/v1", "run": {"on_failure": long}}),
+        json!({"kind": "HybridCluster", "apiVersion": "causeway/v1", "run": {"timeout": long}}),
+        json!({"kind": "HybridCluster", "apiVersion": "causeway/v1", "spec": {"node_pools": [{"size": long}]}}),
+    ] {
+        let said = input::decode(&input).unwrap_err();
+        let said: Vec<_> = said.iter().map(ToString::to_string).collect();
+        assert!(said.iter().any(|line| line.contains("… (500000 bytes)")), "{said:.300?}");
+        assert!(said.iter().all(|line| line.len() < 500), "{said:.300?}");
+    }
+    assert_eq!(shown("é\n"), "\"é\\n\"");
 }
 
 #[test]
