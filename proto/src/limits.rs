@@ -39,6 +39,19 @@ pub const WATCHES_MAX: usize = 4096;
 pub const WAIT_SECONDS_MAX: u64 = 60;
 /// Longest time that `PlanWorkflow`, and a start by a plan, look at the world, in seconds.
 pub const PLAN_SECONDS_MAX: u64 = 120;
+/// Longest filter of a list or a watch, in bytes: every workflow is held against it.
+pub const FILTER_BYTES_MAX: usize = 1000;
+/// Most terms of a filter.
+pub const FILTER_TERMS_MAX: usize = 50;
+/// Most parentheses of a filter that are open at one place.
+pub const FILTER_DEPTH_MAX: usize = 16;
+/// How long a watch may leave a message untaken, in seconds, before it is cut off: long enough for a client that is busy, short
+/// enough that those who have forgotten theirs keep no place from others.
+pub const WATCH_STALL_SECONDS_MAX: u64 = 60;
+/// Longest time that `Drain` waits for calls in flight, in seconds.
+pub const DRAIN_SECONDS_MAX: u64 = 600;
+/// What `Drain` waits for calls in flight where the request says nothing, in seconds.
+pub const DRAIN_SECONDS_DEFAULT: u64 = 10;
 /// Longest difference of one object in a plan, in bytes; it is cut with a word, which is not counted.
 pub const PLAN_DIFF_BYTES_MAX: usize = 32 * 1024;
 /// Steps of the built-in self-test.

@@ -63,10 +63,14 @@ reasons! {
     CONFLICT;
     /// The cursor is too old, or another store's. OUT_OF_RANGE: take a new snapshot.
     CURSOR_EXPIRED;
+    /// A watch left its messages untaken for too long, and was cut off. ABORTED: watch again from the last cursor.
+    WATCH_TOO_SLOW;
     /// A limit of the daemon is reached. RESOURCE_EXHAUSTED, with `RetryInfo`.
     LIMIT_REACHED;
-    /// The daemon is shutting down or draining. UNAVAILABLE, with `RetryInfo`.
+    /// The daemon is shutting down. UNAVAILABLE, with `RetryInfo`.
     SHUTTING_DOWN;
+    /// The daemon was drained: it takes nothing on, and answers reads, until it is started anew. UNAVAILABLE, with `RetryInfo`.
+    DRAINING;
     /// The store does not answer. UNAVAILABLE, with `RetryInfo`.
     STORE_UNAVAILABLE;
     /// The workflow's records can't all be read: it can only be abandoned. FAILED_PRECONDITION; metadata `state`.
