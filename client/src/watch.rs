@@ -5,6 +5,8 @@ use causeway_proto::reasons;
 use causeway_proto::v1::watch_workflow_response::Message;
 use causeway_proto::v1::workflow::State;
 use causeway_proto::v1::{WatchWorkflowRequest, WatchWorkflowResponse};
+use tokio::sync::watch::{Receiver, Sender};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::client::Client;
@@ -21,6 +23,10 @@ pub struct Watch {
     /// The stream has brought a message.
     told: bool,
     attempts: Attempts,
+    /// Not to be tried again sooner: also where the one that waited was dropped.
+    rests_until: Option<Instant>,
+    /// Whether the daemon answers.
+    answers: Sender<bool>,
     /// The last message told of the end.
     ended: bool,
 }
@@ -28,7 +34,15 @@ pub struct Watch {
 impl Watch {
     pub(crate) fn new(client: Client, name: String, cursor: String) -> Self {
         let attempts = Attempts::new(client.patience());
-        Self { client, name, cursor, stream: None, told: false, attempts, ended: false }
+        let answers = Sender::new(true);
+        let (stream, told, rests_until, ended) = (None, false, None, false);
+        Self { client, name, cursor, stream, told, attempts, rests_until, answers, ended }
+    }
+
+    /// Whether the daemon answers, for whoever shows it: `false` from a broken connection to the next message.
+    #[must_use]
+    pub fn answers(&self) -> Receiver<bool> {
+        self.answers.subscribe()
     }
 
     /// Where another watch would go on after the last message.
@@ -49,6 +63,7 @@ impl Watch {
             match self.receive().await {
                 Ok(Some(response)) => {
                     self.attempts.succeeded();
+                    self.answers.send_if_modified(|answers| !std::mem::replace(answers, true));
                     self.told = true;
                     self.cursor = response.cursor;
                     // A message of a kind that this version does not know still moves the cursor.
@@ -59,18 +74,22 @@ impl Watch {
                 // The cursor is that of the end already: there is nothing to tell.
                 Ok(None) if !self.told && self.is_over().await? => self.ended = true,
                 // The daemon ended the stream without an end of the workflow: it is shutting down.
-                Ok(None) => self.pause(&Status::unavailable("the daemon ended the stream")).await?,
+                Ok(None) => self.pause(&Status::unavailable("the daemon ended the stream"))?,
                 Err(status) if is_expired(&status) && !self.cursor.is_empty() => {
                     self.stream = None;
                     self.cursor.clear();
                 }
-                Err(status) => self.pause(&status).await?,
+                Err(status) => self.pause(&status)?,
             }
         }
         Ok(None)
     }
 
     async fn receive(&mut self) -> Result<Option<WatchWorkflowResponse>, Status> {
+        if let Some(until) = self.rests_until {
+            tokio::time::sleep_until(until).await;
+            self.rests_until = None;
+        }
         if self.stream.is_none() {
             let request =
                 WatchWorkflowRequest { name: self.name.clone(), cursor: self.cursor.clone() };
@@ -87,11 +106,12 @@ impl Watch {
         Ok(is_terminal(self.client.get(&self.name).await?.state()))
     }
 
-    async fn pause(&mut self, status: &Status) -> Result<(), Error> {
+    fn pause(&mut self, status: &Status) -> Result<(), Error> {
         self.stream = None;
         let wait = self.attempts.after(status);
         let wait = wait.ok_or_else(|| Error::from_status(self.client.address(), status))?;
-        tokio::time::sleep(wait).await;
+        self.answers.send_if_modified(|answers| std::mem::replace(answers, false));
+        self.rests_until = Some(Instant::now() + wait);
         Ok(())
     }
 }
