@@ -288,6 +288,7 @@ impl Scripted {
             clock: clock::system(),
             store_kind: "memory",
             heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

@@ -39,7 +39,7 @@ impl Admin {
             definitions: definitions.collect(),
             workflows: self.count().await?,
             authentication: self.shared.authenticator.kind().to_owned(),
-            draining: self.shared.stopping.is_cancelled(),
+            draining: info.draining,
             time: Some(convert::time((self.shared.clock)())),
             caller: Some(self.caller(principal)),
         })

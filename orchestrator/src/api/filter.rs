@@ -1,36 +1,79 @@
-//! Filters of lists, in the manner of AIP-160: `state=RUNNING AND labels.team=edge`. Conjunctions only; values may be quoted.
+//! Filters of lists and watches, in the manner of AIP-160: `state=RUNNING AND (labels.team=edge OR labels.team=core)`. Which
+//! fields there are and what is asked of them is said here; the grammar stands in `parse`.
+
+mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 
 use causeway_proto::v1::{Workflow, waiting, workflow};
+use jiff::Timestamp;
 
-/// Longest filter, in bytes.
-const LEN_MAX: usize = 1000;
-/// Most terms of a filter.
-const TERMS_MAX: usize = 20;
-const FIELDS: &str = "state, definition, cluster_id, connection, hybrid_cluster, labels.KEY, create_time, waiting.reason";
+/// Every field, as it is written; `labels.KEY` stands for any label. The contract has the same table beside
+/// `ListWorkflowsRequest.filter`.
+const FIELDS: [&str; 13] = [
+    "id",
+    "type",
+    "definition",
+    "state",
+    "waiting.reason",
+    "cluster",
+    "cluster_id",
+    "hybrid_cluster",
+    "connection",
+    "labels.KEY",
+    "create_time",
+    "update_time",
+    "end_time",
+];
 
-/// A filter that has been understood.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Filter(Vec<Term>);
+/// A filter that has been understood. The default one lets everything through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Filter(Node);
+
+/// What a filter is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    /// All of them hold; none: true.
+    All(Vec<Self>),
+    /// One of them holds.
+    Any(Vec<Self>),
+    /// It does not hold.
+    Not(Box<Self>),
+    /// One question.
+    Term(Term),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Term {
     field: Field,
     operator: Operator,
-    value: String,
+    value: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Field {
-    State,
+    Id,
     Definition,
-    ClusterId,
-    Connection,
-    HybridCluster,
-    Label(String),
-    CreateTime,
+    State,
     WaitingReason,
+    /// The registered cluster's id, or the record's name.
+    Cluster,
+    ClusterId,
+    HybridCluster,
+    Connection,
+    Label(String),
+    /// All labels: which of them there are.
+    Labels,
+    Time(Moment),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Create,
+    Update,
+    End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,208 +84,174 @@ enum Operator {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+    Has,
 }
 
-/// Longer ones first: `<=` is no `<`.
-const OPERATORS: [(&str, Operator); 6] = [
-    ("!=", Operator::NotEqual),
-    ("<=", Operator::LessOrEqual),
-    (">=", Operator::GreaterOrEqual),
-    ("=", Operator::Equal),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
-];
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    /// `:*`: that there is one.
+    Set,
+    Text(String),
+    Time(Timestamp),
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self(Node::All(Vec::new()))
+    }
+}
 
 impl Filter {
     /// Understands a filter; the empty one lets everything through.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Where it goes wrong, what stands there, and what was expected.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            return Ok(Self::default());
-        }
-        if text.len() > LEN_MAX {
-            return Err(format!("has {} bytes; at most {LEN_MAX} are allowed", text.len()));
-        }
-        let terms: Vec<_> =
-            split(text).into_iter().map(|term| Term::parse(&term)).collect::<Result<_, _>>()?;
-        if terms.len() > TERMS_MAX {
-            return Err(format!("has {} terms; at most {TERMS_MAX} are allowed", terms.len()));
-        }
-        Ok(Self(terms))
+        parse::filter(text).map(Self)
     }
 
-    /// Whether a workflow passes.
+    /// Whether a workflow passes, as a list shows it.
     pub(super) fn matches(&self, workflow: &Workflow) -> bool {
-        self.0.iter().all(|term| term.matches(workflow))
+        self.0.matches(workflow)
     }
 }
 
-/// Splits at `AND` outside of quotes.
-fn split(text: &str) -> Vec<String> {
-    let mut terms = vec![String::new()];
-    let mut quoted = false;
-    for word in text.split_inclusive(char::is_whitespace) {
-        if !quoted && word.trim() == "AND" {
-            terms.push(String::new());
-            continue;
-        }
-        if word.matches('"').count() % 2 == 1 {
-            quoted = !quoted;
-        }
-        if let Some(last) = terms.last_mut() {
-            last.push_str(word);
+impl Node {
+    fn matches(&self, workflow: &Workflow) -> bool {
+        match self {
+            Self::All(nodes) => nodes.iter().all(|node| node.matches(workflow)),
+            Self::Any(nodes) => nodes.iter().any(|node| node.matches(workflow)),
+            Self::Not(node) => !node.matches(workflow),
+            Self::Term(term) => term.matches(workflow),
         }
     }
-    terms
 }
 
 impl Term {
-    fn parse(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let Some((at, symbol, operator)) = first_operator(text) else {
-            return Err(format!("{text:?} is no term; expected FIELD=VALUE, joined by AND"));
-        };
-        let name = text[..at].trim();
-        let mut value = text[at + symbol.len()..].trim();
-        if value.len() >= 2 && value.starts_with('"') && value.ends_with('"') {
-            value = &value[1..value.len() - 1];
-        }
-        let field = Field::parse(name)?;
-        let mut value = value.to_owned();
-        match field {
-            Field::State => value = enumerated(&value, workflow::State::from_str_name)?,
-            Field::WaitingReason => value = enumerated(&value, waiting::Reason::from_str_name)?,
-            Field::CreateTime => {
-                value
-                    .parse::<jiff::Timestamp>()
-                    .map_err(|_| format!("{value:?} is no time such as 2026-01-31T00:00:00Z"))?;
-            }
-            _ => {}
-        }
-        let ordered = !matches!(operator, Operator::Equal | Operator::NotEqual);
-        if ordered && field != Field::CreateTime {
-            return Err(format!("{symbol} can't be used with {name}; use = or !="));
-        }
-        Ok(Self { field, operator, value })
-    }
-
     fn matches(&self, workflow: &Workflow) -> bool {
-        let found = match &self.field {
-            Field::State => workflow.state().as_str_name().to_owned(),
-            Field::Definition => workflow.definition.clone(),
-            Field::ClusterId => workflow.cluster_id.clone(),
-            Field::Connection => workflow.connection.clone(),
-            Field::HybridCluster => workflow.hybrid_cluster.clone(),
-            Field::Label(key) => workflow.labels.get(key).cloned().unwrap_or_default(),
-            Field::WaitingReason => workflow
-                .waiting
-                .as_ref()
-                .map_or(String::new(), |waiting| waiting.reason().as_str_name().to_owned()),
-            Field::CreateTime => return self.time_matches(workflow),
+        if let Field::Time(moment) = self.field {
+            return self.compares(moment.of(workflow));
+        }
+        let found = self.field.texts(workflow);
+        let equal = match &self.value {
+            // A label may be there and be empty.
+            Value::Set if matches!(self.field, Field::Label(_)) => !found.is_empty(),
+            Value::Set => found.iter().any(|text| !text.is_empty()),
+            Value::Text(wanted) => found.contains(&wanted.as_str()),
+            Value::Time(_) => false,
         };
-        let bare = found.strip_prefix("hybridClusters/").unwrap_or(&found);
-        let equal = found == self.value || bare == self.value;
-        equal == (self.operator == Operator::Equal)
+        equal == (self.operator != Operator::NotEqual)
     }
 
-    fn time_matches(&self, workflow: &Workflow) -> bool {
-        let wanted = self.value.parse::<jiff::Timestamp>().ok();
-        let found = workflow
-            .create_time
-            .as_ref()
-            .and_then(|time| jiff::Timestamp::new(time.seconds, time.nanos).ok());
-        let (Some(wanted), Some(found)) = (wanted, found) else { return false };
-        let order = found.cmp(&wanted);
+    /// A time that is not set is neither before nor after another, and not the same.
+    fn compares(&self, found: Option<Timestamp>) -> bool {
+        let Value::Time(wanted) = self.value else { return found.is_some() };
+        let order = found.map(|found| found.cmp(&wanted));
         match self.operator {
-            Operator::Equal => order == Ordering::Equal,
-            Operator::NotEqual => order != Ordering::Equal,
-            Operator::Less => order == Ordering::Less,
-            Operator::LessOrEqual => order != Ordering::Greater,
-            Operator::Greater => order == Ordering::Greater,
-            Operator::GreaterOrEqual => order != Ordering::Less,
+            Operator::Equal | Operator::Has => order == Some(Ordering::Equal),
+            Operator::NotEqual => order != Some(Ordering::Equal),
+            Operator::Less => order == Some(Ordering::Less),
+            Operator::LessOrEqual => order.is_some_and(Ordering::is_le),
+            Operator::Greater => order == Some(Ordering::Greater),
+            Operator::GreaterOrEqual => order.is_some_and(Ordering::is_ge),
         }
     }
-}
-
-fn first_operator(text: &str) -> Option<(usize, &'static str, Operator)> {
-    let found = OPERATORS
-        .iter()
-        .filter_map(|(symbol, operator)| Some((text.find(symbol)?, *symbol, *operator)));
-    // The earliest; of two at one place the longer, which stands first in the table.
-    found.min_by_key(|(at, ..)| *at)
-}
-
-fn enumerated<E>(value: &str, known: fn(&str) -> Option<E>) -> Result<String, String> {
-    let name = value.to_ascii_uppercase().replace('-', "_");
-    known(&name).map(|_| name).ok_or_else(|| format!("unknown value {value:?}"))
 }
 
 impl Field {
-    fn parse(name: &str) -> Result<Self, String> {
-        Ok(match name {
-            "state" => Self::State,
-            "definition" => Self::Definition,
-            "cluster_id" => Self::ClusterId,
-            "connection" => Self::Connection,
-            "hybrid_cluster" => Self::HybridCluster,
-            "create_time" => Self::CreateTime,
-            "waiting.reason" => Self::WaitingReason,
-            _ => match name.strip_prefix("labels.") {
-                Some(key) if !key.is_empty() => Self::Label(key.to_owned()),
-                _ => return Err(format!("unknown field {name:?}; known: {FIELDS}")),
-            },
-        })
+    /// What the field says of a workflow: any of these is its value.
+    fn texts<'w>(&'w self, workflow: &'w Workflow) -> Vec<&'w str> {
+        let record = || named(&workflow.hybrid_cluster, "hybridClusters/");
+        match self {
+            Self::Id => named(&workflow.name, "workflows/").to_vec(),
+            Self::Definition => vec![workflow.definition.as_str()],
+            Self::State => vec![workflow.state().as_str_name()],
+            Self::WaitingReason => {
+                workflow.waiting.iter().map(|waiting| waiting.reason().as_str_name()).collect()
+            }
+            Self::Cluster => [workflow.cluster_id.as_str()].into_iter().chain(record()).collect(),
+            Self::ClusterId => vec![workflow.cluster_id.as_str()],
+            Self::HybridCluster => record().to_vec(),
+            Self::Connection => vec![workflow.connection.as_str()],
+            Self::Label(key) => workflow.labels.get(key).map(String::as_str).into_iter().collect(),
+            Self::Labels => workflow.labels.keys().map(String::as_str).collect(),
+            Self::Time(_) => Vec::new(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A resource by its name, and without the collection.
+fn named<'n>(name: &'n str, collection: &str) -> [&'n str; 2] {
+    [name, name.strip_prefix(collection).unwrap_or(name)]
+}
 
-    fn workflow() -> Workflow {
-        Workflow {
-            state: workflow::State::Running.into(),
-            definition: "hybrid-cluster".into(),
-            hybrid_cluster: "hybridClusters/dc1".into(),
-            labels: [("team".to_owned(), "edge AND core".to_owned())].into(),
-            create_time: Some(prost_types::Timestamp { seconds: 1_000, nanos: 0 }),
-            ..Default::default()
-        }
+impl Moment {
+    fn of(self, workflow: &Workflow) -> Option<Timestamp> {
+        let time = match self {
+            Self::Create => workflow.create_time.as_ref(),
+            Self::Update => workflow.update_time.as_ref(),
+            Self::End => workflow.end_time.as_ref(),
+        };
+        time.and_then(|time| Timestamp::new(time.seconds, time.nanos).ok())
     }
+}
 
-    #[test]
-    fn terms_are_joined_by_and() {
-        for (filter, expected) in [
-            ("", true),
-            ("state=running", true),
-            ("state!=RUNNING", false),
-            ("state = RUNNING AND definition=hybrid-cluster", true),
-            ("state=RUNNING AND definition=saga-10", false),
-            ("labels.team=\"edge AND core\"", true),
-            ("labels.other=x", false),
-            ("hybrid_cluster=dc1 AND hybrid_cluster=hybridClusters/dc1", true),
-            ("create_time>=1970-01-01T00:16:40Z", true),
-            ("create_time<1970-01-01T00:16:40Z", false),
-            ("waiting.reason=LOCK", false),
-        ] {
-            assert_eq!(Filter::parse(filter).unwrap().matches(&workflow()), expected, "{filter}");
-        }
-    }
+/// The field of that name.
+fn field(name: &str) -> Option<Field> {
+    Some(match name {
+        "id" => Field::Id,
+        "type" | "definition" => Field::Definition,
+        "state" => Field::State,
+        "waiting.reason" => Field::WaitingReason,
+        "cluster" => Field::Cluster,
+        "cluster_id" => Field::ClusterId,
+        "hybrid_cluster" => Field::HybridCluster,
+        "connection" => Field::Connection,
+        "labels" => Field::Labels,
+        "create_time" => Field::Time(Moment::Create),
+        "update_time" => Field::Time(Moment::Update),
+        "end_time" => Field::Time(Moment::End),
+        _ => return None,
+    })
+}
 
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        for filter in [
-            "state",
-            "colour=red",
-            "state=NOWHERE",
-            "state<RUNNING",
-            "create_time>noon",
-            "labels.=x",
-        ] {
-            assert!(Filter::parse(filter).is_err(), "{filter}");
+/// The value as the field takes it; what is wrong with it.
+fn value(field: &Field, text: &str) -> Result<Value, String> {
+    match field {
+        Field::State => {
+            let states = (1..).map_while(|number| workflow::State::try_from(number).ok());
+            enumerated(text, "state", states.map(|state| state.as_str_name()))
         }
-        assert!(Filter::parse(&"x".repeat(LEN_MAX + 1)).is_err());
+        Field::WaitingReason => {
+            let reasons = (1..).map_while(|number| waiting::Reason::try_from(number).ok());
+            enumerated(text, "reason to wait", reasons.map(|reason| reason.as_str_name()))
+        }
+        Field::Time(_) => text
+            .parse()
+            .map(Value::Time)
+            .map_err(|_| "is no time; expected one such as 2026-01-31T00:00:00Z".to_owned()),
+        _ => Ok(Value::Text(text.to_owned())),
     }
+}
+
+/// Case does not matter, and `-` stands for `_`.
+fn enumerated(
+    text: &str,
+    what: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Result<Value, String> {
+    let (name, known) = (text.to_ascii_uppercase().replace('-', "_"), known.collect::<Vec<_>>());
+    if known.contains(&name.as_str()) {
+        return Ok(Value::Text(name));
+    }
+    Err(format!("is no {what}{}; known: {}", meant(&name, &known), known.join(", ")))
+}
+
+/// A question whether the nearest of the known ones was meant, where one is near.
+fn meant(text: &str, known: &[&str]) -> String {
+    const NEAR: f64 = 0.8;
+    let near = known.iter().map(|name| (strsim::jaro_winkler(text, name), name));
+    let nearest = near.filter(|(likeness, _)| *likeness > NEAR);
+    let nearest = nearest.max_by(|one, other| one.0.total_cmp(&other.0));
+    nearest.map(|(_, name)| format!(" (did you mean {name}?)")).unwrap_or_default()
 }

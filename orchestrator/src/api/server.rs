@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use causeway_proto::{
-    limits::{REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, STREAMS_PER_CONNECTION_MAX, WATCHES_MAX},
+    limits::{
+        REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, STREAMS_PER_CONNECTION_MAX, WATCH_STALL_SECONDS_MAX,
+        WATCHES_MAX,
+    },
     v1::{
         FILE_DESCRIPTOR_SET, admin_service_server::AdminServiceServer,
         hybrid_cluster_service_server::HybridClusterServiceServer,
@@ -11,11 +14,11 @@ use causeway_proto::{
     },
 };
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::{admin::Admin, clusters::Clusters, workflows::Workflows};
+use super::{admin::Admin, clusters::Clusters, watch::States, workflows::Workflows};
 use crate::{
     auth::Authenticator,
     clock::{self, Clock},
@@ -25,6 +28,8 @@ use crate::{
 
 /// Between two signs of life of a watch that has nothing to say.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a watch may leave a message untaken.
+const STALL: Duration = Duration::from_secs(WATCH_STALL_SECONDS_MAX);
 /// Dead connections are found by pings, so that their streams don't count for ever.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
@@ -38,6 +43,8 @@ pub struct Options {
     pub store_kind: &'static str,
     /// Between two signs of life of a watch that has nothing to say.
     pub heartbeat: Duration,
+    /// How long a watch may leave a message untaken before it is cut off.
+    pub stall: Duration,
 }
 
 impl Options {
@@ -49,6 +56,7 @@ impl Options {
             clock: clock::system(),
             store_kind: "sled",
             heartbeat: HEARTBEAT,
+            stall: STALL,
         }
     }
 }
@@ -62,6 +70,11 @@ pub(super) struct Shared {
     pub(super) stopping: CancellationToken,
     pub(super) watches: Arc<Semaphore>,
     pub(super) heartbeat: Duration,
+    pub(super) stall: Duration,
+    /// States that watches need, as they were.
+    pub(super) states: States,
+    /// What runs for as long as a caller reads.
+    pub(super) tasks: TaskTracker,
 }
 
 /// Why the server can't be, or has ended.
@@ -94,7 +107,11 @@ pub async fn serve(
         stopping: stopping.clone(),
         watches: Arc::new(Semaphore::new(WATCHES_MAX)),
         heartbeat: options.heartbeat,
+        stall: options.stall,
+        states: States::default(),
+        tasks: TaskTracker::new(),
     });
+    let tasks = shared.tasks.clone();
     let authentication = shared.authenticator.kind();
     let (health, health_service) = tonic_health::server::health_reporter();
     let routes = routes(shared)?.add_service(health_service);
@@ -116,6 +133,8 @@ pub async fn serve(
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
         .await;
     served.map_err(Error::from)?;
+    tasks.close();
+    tasks.wait().await;
     Ok(())
 }
 

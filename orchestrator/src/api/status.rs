@@ -23,6 +23,8 @@ const REQUEST_EXPIRED: &str = "this request was answered before, and the workflo
                                since; use a new request_id to start anew";
 const CURSOR_EXPIRED: &str =
     "the cursor is too old, or another store's; begin again without one, with a new snapshot";
+const WATCH_TOO_SLOW: &str = "it was too slow, and is cut off; nothing is lost: watch again from the cursor of the last \
+                              message, and read faster, or filter for fewer workflows";
 const ETAG_MISMATCH: &str =
     "has changed since it was read; look at it again, and repeat the call with its present etag";
 const UNIMPLEMENTED: &str =
@@ -87,6 +89,8 @@ pub enum Error {
     Conflict(String),
     /// The cursor is too old, or another store's.
     CursorExpired,
+    /// A watch was not read for so long.
+    WatchTooSlow(Duration),
     /// A limit is reached.
     Full(&'static str),
     /// The daemon is going down.
@@ -276,6 +280,7 @@ impl From<Error> for Status {
             Error::CursorExpired => {
                 plain(Code::OutOfRange, reasons::CURSOR_EXPIRED, CURSOR_EXPIRED)
             }
+            Error::WatchTooSlow(stall) => too_slow(stall),
             Error::Full(what) => retry(
                 Code::ResourceExhausted,
                 reasons::LIMIT_REACHED,
@@ -287,11 +292,7 @@ impl From<Error> for Status {
             Error::StoreUnavailable => {
                 retry(Code::Unavailable, reasons::STORE_UNAVAILABLE, STORE_UNAVAILABLE.to_owned())
             }
-            Error::Corrupt { subject, why } => plain(
-                Code::DataLoss,
-                reasons::RECORD_CORRUPT,
-                format!("{subject} can't be read: {why}; {RECORD_CORRUPT}"),
-            ),
+            Error::Corrupt { subject, why } => corrupt(&subject, &why),
             Error::Unimplemented(rpc) => plain(
                 Code::Unimplemented,
                 reasons::RPC_NOT_IMPLEMENTED,
@@ -310,6 +311,17 @@ impl From<Error> for Status {
 
 fn plain(code: Code, reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(code, message, info(reason))
+}
+
+fn too_slow(stall: Duration) -> Status {
+    let message =
+        format!("this watch left a message untaken for {} s; {WATCH_TOO_SLOW}", stall.as_secs());
+    plain(Code::Aborted, reasons::WATCH_TOO_SLOW, message)
+}
+
+fn corrupt(subject: &str, why: &str) -> Status {
+    let message = format!("{subject} can't be read: {why}; {RECORD_CORRUPT}");
+    plain(Code::DataLoss, reasons::RECORD_CORRUPT, message)
 }
 
 fn not_found(resource: &Resource) -> Status {
@@ -437,6 +449,7 @@ mod tests {
                 Code::FailedPrecondition,
                 reasons::PLAN_STALE,
             ),
+            (Error::WatchTooSlow(Duration::from_secs(60)), Code::Aborted, reasons::WATCH_TOO_SLOW),
             (Error::PlanUnread("m".into()), Code::Unavailable, reasons::PLAN_UNREAD),
             (refused, Code::FailedPrecondition, reasons::PAST_PIVOT),
             (

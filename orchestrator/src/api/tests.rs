@@ -22,6 +22,7 @@ mod gates;
 mod quarantine;
 mod refusals;
 mod watch;
+mod watch_all;
 
 use super::{Options, serve};
 use crate::{
@@ -49,6 +50,7 @@ struct Daemon {
     stopping: CancellationToken,
     runtime: Arc<Runtime>,
     tasks: JoinSet<anyhow::Result<()>>,
+    address: String,
     channel: Channel,
 }
 
@@ -116,10 +118,11 @@ impl Daemon {
             clock: clock::system(),
             store_kind: "memory",
             heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
         };
         change(&mut options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, runtime.handle(), options, stopping.clone()));
@@ -128,9 +131,8 @@ impl Daemon {
             timers.run_timers().await;
             Ok(())
         });
-        let channel =
-            Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { stopping, runtime, tasks, channel }
+        let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
+        Self { stopping, runtime, tasks, address, channel }
     }
 
     fn workflows(&self) -> WorkflowServiceClient<Channel> {

@@ -1,173 +1,82 @@
-//! WatchWorkflow: a snapshot, then every record after it, without gap or repetition. A watch has no task of its own: the
-//! stream reads the journal when it is polled, and the cursor is a place in the journal, so it is good after a restart.
+//! Watches: streams of what becomes of workflows. What is sent is read from the journal when it is asked for, so a cursor is a
+//! place in the journal, good after a restart, and a watch keeps nothing back for a slow reader: its next message is not even
+//! read before the last one was taken. Whoever leaves a message untaken for too long is cut off, and keeps no place from others.
 
-use std::{collections::VecDeque, pin::Pin, time::Duration};
+mod cursor;
+mod many;
+mod one;
+mod states;
 
-use causeway_engine::WorkflowId;
-use causeway_proto::{
-    names,
-    v1::{self as pb, watch_workflow_response::Message},
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
 };
+
 use futures::stream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, mpsc::error::SendTimeoutError};
 use tonic::Status;
 
-use super::{
-    convert,
-    status::Error,
-    token,
-    workflows::{Fold, Workflows, workflow_id},
-};
-use crate::runtime;
+pub(super) use many::many;
+pub(super) use one::one;
+pub(super) use states::States;
+
+use super::{server::Shared, status::Error};
 
 /// What a stream of answers is to tonic.
 pub(super) type Stream<T> = Pin<Box<dyn futures::Stream<Item = Result<T, Status>> + Send>>;
 
-/// Records that are read at once: bounds what a slow reader makes the daemon hold.
-const CHUNK: usize = 200;
+/// What a watch reads from.
+trait Source: Send + 'static {
+    /// What it sends.
+    type Message: Send + 'static;
 
-/// Begins a watch of one workflow.
-pub(super) async fn one(
-    service: Workflows,
-    request: &pb::WatchWorkflowRequest,
-) -> Result<Stream<pb::WatchWorkflowResponse>, Error> {
-    let id = workflow_id("name", &request.name)?;
-    let permit = service
-        .shared
-        .watches
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| Error::Full("concurrent watches"))?;
-    let info = service.shared.handle.info();
-    let scope = [info.store_id, info.restore_epoch.to_string(), id.to_string()];
-    let mut watch = Watch {
-        id,
-        scope,
-        fold: Fold::default(),
-        ready: VecDeque::new(),
-        ended: false,
-        heartbeat: service.shared.heartbeat,
-        service,
-        _permit: permit,
-    };
-    watch.begin(&request.cursor).await?;
-    let stream = stream::try_unfold(watch, |mut watch| async move {
-        Ok(watch.next().await.map_err(Status::from)?.map(|message| (message, watch)))
-    });
-    Ok(Box::pin(stream))
+    /// The next message, once there is one; none at the end. Dropping the future is the end of the watch.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>, Error>> + Send;
 }
 
-struct Watch {
-    service: Workflows,
-    id: WorkflowId,
-    scope: [String; 3],
-    fold: Fold,
-    ready: VecDeque<pb::WatchWorkflowResponse>,
-    ended: bool,
-    heartbeat: Duration,
-    _permit: OwnedSemaphorePermit,
+/// A place among the watches.
+fn place(shared: &Shared) -> Result<OwnedSemaphorePermit, Error> {
+    let place = shared.watches.clone().try_acquire_owned();
+    place.map_err(|_| Error::Full("concurrent watches"))
 }
 
-impl Watch {
-    /// Without a cursor a snapshot comes first; with one the state is folded up to it.
-    async fn begin(&mut self, cursor: &str) -> Result<(), Error> {
-        let handle = &self.service.shared.handle;
-        if cursor.is_empty() {
-            let state = handle.get(&self.id).await.map_err(|error| Error::of(error, &self.id))?;
-            let snapshot = self.service.shown(&state).await;
-            self.ended = state.is_ended();
-            self.fold = Fold::from((*state).clone());
-            let message = self.message(Message::Snapshot(snapshot));
-            self.ready.push_back(message);
-            return Ok(());
-        }
-        let scope: Vec<_> = self.scope.iter().map(String::as_str).collect();
-        let position = token::decode("watch", &scope, cursor)
-            .and_then(|position| position.parse::<u64>().ok());
-        let position = position.ok_or(Error::CursorExpired)?;
-        while self.fold.seq() < position {
-            let wanted = usize::try_from(position - self.fold.seq()).unwrap_or(CHUNK).min(CHUNK);
-            let records = match handle.records(&self.id, self.fold.seq(), wanted).await {
-                // What leads to the cursor can't be read any more: a new snapshot shows what can.
-                Err(runtime::Error::Corrupt { .. }) => return Err(Error::CursorExpired),
-                records => records?,
-            };
-            if records.is_empty() {
-                // The workflow was deleted, or the store is older than the cursor.
-                return if self.bury().await? { Ok(()) } else { Err(Error::CursorExpired) };
-            }
-            for record in &records {
-                self.fold.take(&self.id, record)?;
-            }
-        }
-        self.ended = self.fold.is_ended();
-        Ok(())
-    }
-
-    /// The next message; none at the end of the workflow.
-    async fn next(&mut self) -> Result<Option<pb::WatchWorkflowResponse>, Error> {
+/// Hands a watch's messages on, one at a time, for as long as they are taken.
+fn stream<S: Source>(
+    shared: &Arc<Shared>,
+    mut source: S,
+    place: OwnedSemaphorePermit,
+) -> Stream<S::Message> {
+    let (sender, receiver) = mpsc::channel(1);
+    let last: Last = Arc::default();
+    let (stall, words) = (shared.stall, last.clone());
+    // A task, as a stream that nobody reads from is not asked for anything: it could not notice.
+    shared.tasks.spawn(async move {
+        let _place = place;
         loop {
-            if let Some(message) = self.ready.pop_front() {
-                return Ok(Some(message));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            // Subscribed before the journal is read: what is written in between is not missed.
-            let changes = self.service.shared.handle.subscribe(&self.id);
-            if self.read().await? {
-                continue;
-            }
-            let Some(mut changes) = changes else {
-                if self.bury().await? {
-                    continue;
-                }
-                // Not live, and not ended as far as it can be read. GetWorkflow says why.
-                return Ok(None);
+            let next = tokio::select! {
+                next = source.next() => next,
+                () = sender.closed() => return,
             };
-            let seen = self.fold.seq();
-            tokio::select! {
-                // An error means that its owner has let go of it: the journal has its end.
-                _ = changes.wait_for(|state| state.seq > seen) => {}
-                () = tokio::time::sleep(self.heartbeat) => return Ok(Some(self.beat())),
-                () = self.service.shared.stopping.cancelled() => return Err(Error::ShuttingDown),
-            }
+            let error = match next {
+                Ok(Some(message)) => match sender.send_timeout(Ok(message), stall).await {
+                    Ok(()) => continue,
+                    Err(SendTimeoutError::Closed(_)) => return,
+                    Err(SendTimeoutError::Timeout(_)) => Error::WatchTooSlow(stall),
+                },
+                Ok(None) => return,
+                Err(error) => error,
+            };
+            *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+            return;
         }
-    }
-
-    /// Reads on in the journal; false where there is nothing new.
-    async fn read(&mut self) -> Result<bool, Error> {
-        let records = self.service.shared.handle.records(&self.id, self.fold.seq(), CHUNK).await?;
-        for record in &records {
-            let event = convert::event(record, self.fold.take(&self.id, record)?);
-            let message = self.message(Message::Event(event));
-            self.ready.push_back(message);
-        }
-        self.ended = self.fold.is_ended();
-        Ok(!records.is_empty())
-    }
-
-    /// The last message, where the workflow was deleted; says whether it was.
-    async fn bury(&mut self) -> Result<bool, Error> {
-        let Some(deleted) = self.service.shared.handle.deleted_at(&self.id).await? else {
-            return Ok(false);
-        };
-        let name = names::workflow(self.id.as_str());
-        let tombstone = pb::Tombstone { name, time: Some(convert::time(deleted)) };
-        let message = self.message(Message::Deleted(tombstone));
-        self.ready.push_back(message);
-        self.ended = true;
-        Ok(true)
-    }
-
-    fn beat(&self) -> pb::WatchWorkflowResponse {
-        let now = (self.service.shared.clock)();
-        self.message(Message::Heartbeat(pb::Heartbeat { time: Some(convert::time(now)) }))
-    }
-
-    fn message(&self, message: Message) -> pb::WatchWorkflowResponse {
-        let scope: Vec<_> = self.scope.iter().map(String::as_str).collect();
-        let cursor = token::encode("watch", &scope, &self.fold.seq().to_string());
-        pb::WatchWorkflowResponse { cursor, message: Some(message) }
-    }
+    });
+    Box::pin(stream::unfold((receiver, last), |(mut receiver, last)| async move {
+        let next = receiver.recv().await;
+        let next =
+            next.or_else(|| last.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err))?;
+        Some((next, (receiver, last)))
+    }))
 }
+
+/// With which words a watch ended. Apart from the messages, as there may be no room for one more.
+type Last = Arc<Mutex<Option<Status>>>;

@@ -165,13 +165,6 @@ impl Workflows {
         Ok(pb::ListWorkflowEventsResponse { events, next_page_token })
     }
 
-    fn not_yet<T>(&self, request: &Request<T>, rpc: &'static str) -> Status {
-        match admit(&self.shared.authenticator, request, Role::Viewer) {
-            Ok(_) => Error::Unimplemented(rpc).into(),
-            Err(error) => error.into(),
-        }
-    }
-
     fn viewer<T>(&self, request: Request<T>) -> Result<T, Error> {
         admit(&self.shared.authenticator, &request, Role::Viewer)?;
         Ok(request.into_inner())
@@ -237,6 +230,11 @@ impl Fold {
     /// Whether the workflow has ended.
     pub(super) fn is_ended(&self) -> bool {
         self.0.as_ref().is_some_and(Workflow::is_ended)
+    }
+
+    /// The state, after what was taken.
+    pub(super) fn into_state(self) -> Option<Workflow> {
+        self.0
     }
 
     /// Takes the next record; answers the state after it.
@@ -312,7 +310,8 @@ impl WorkflowService for Workflows {
         &self,
         request: Request<pb::WatchWorkflowsRequest>,
     ) -> Result<Response<Self::WatchWorkflowsStream>, Status> {
-        Err(self.not_yet(&request, "WatchWorkflows"))
+        let request = self.viewer(request)?;
+        Ok(Response::new(watch::many(self.clone(), &request).await?))
     }
 
     async fn list_workflow_events(

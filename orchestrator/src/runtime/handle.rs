@@ -21,6 +21,15 @@ use crate::store::{self, Entry, PAGE_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListToken(pub u64);
 
+/// A line of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Where a page goes on after it.
+    pub token: ListToken,
+    /// What it shows; none where not even the workflow's id can be read.
+    pub summary: Option<Summary>,
+}
+
 /// What the daemon says of itself.
 #[derive(Debug, Clone)]
 pub struct Info {
@@ -32,6 +41,8 @@ pub struct Info {
     pub started_at: Time,
     /// Live workflows now, the quarantined ones among them.
     pub live: usize,
+    /// Whether it was drained: nothing is taken on until it is started anew.
+    pub draining: bool,
     /// Name, revision and digest of each definition.
     pub definitions: Vec<causeway_engine::DefinitionRef>,
 }
@@ -60,7 +71,7 @@ impl Ask {
 /// A handle on the runtime.
 #[derive(Clone)]
 pub struct Handle {
-    runtime: Arc<Runtime>,
+    pub(super) runtime: Arc<Runtime>,
 }
 
 impl Handle {
@@ -102,17 +113,27 @@ impl Handle {
         limit: usize,
     ) -> Result<(Vec<Summary>, Option<ListToken>), Error> {
         let limit = limit.clamp(1, PAGE_MAX);
+        let lines = self.lines(after, limit).await?;
+        let next = (lines.len() == limit).then(|| lines.last().map(|line| line.token)).flatten();
+        Ok((lines.into_iter().filter_map(|line| line.summary).collect(), next))
+    }
+
+    /// Workflows, newest first, each with where a page goes on after it.
+    ///
+    /// # Errors
+    /// [`Error::StoreFailed`].
+    pub async fn lines(
+        &self,
+        after: Option<ListToken>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error> {
         let entries = self.runtime.store.summaries(after.map(|token| token.0), limit).await?;
-        let next = if entries.len() == limit {
-            entries.last().map(|entry| ListToken(entry.start))
-        } else {
-            None
-        };
-        let mut summaries = Vec::with_capacity(entries.len());
+        let mut lines = Vec::with_capacity(entries.len());
         for entry in entries {
-            summaries.extend(self.runtime.listed(entry).await?);
+            let token = ListToken(entry.start);
+            lines.push(Listed { token, summary: self.runtime.listed(entry).await? });
         }
-        Ok((summaries, next))
+        Ok(lines)
     }
 
     /// Records of a workflow after `after_seq` (0: from the first).
@@ -224,6 +245,7 @@ impl Handle {
             restore_epoch: identity.restore_epoch,
             started_at: self.runtime.started_at,
             live: self.runtime.slots().len(),
+            draining: self.runtime.is_draining(),
             definitions: self.runtime.references.clone(),
         }
     }

@@ -8,6 +8,7 @@ mod codec;
 mod delete;
 mod error;
 mod executor;
+mod feed;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod handle;
@@ -41,7 +42,8 @@ use tokio_util::task::TaskTracker;
 
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
 pub use error::Error;
-pub use handle::{Ask, Handle, Info, ListToken};
+pub use feed::{Change, Commits};
+pub use handle::{Ask, Handle, Info, ListToken, Listed};
 pub use plan::{
     Allowed, DIGEST_DIGITS, DIGEST_PREFIX, Outlook, PLAN_TIME_MAX, Permission, Plan, PlannedStep,
 };

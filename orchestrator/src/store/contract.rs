@@ -41,7 +41,8 @@ macro_rules! contract_suite {
             appends: records_come_back_in_order_after_a_reopen a_wrong_number_of_records_is_refused an_older_fence_is_refused
                 a_refused_append_changes_nothing one_of_many_writers_of_a_version_wins too_long_values_are_refused
                 bad_names_are_refused positions_have_no_gaps_and_survive records_are_read_in_pages
-                long_appends_are_cut_into_rows_and_read_whole an_empty_append_moves_rows_only;
+                long_appends_are_cut_into_rows_and_read_whole an_empty_append_moves_rows_only
+                whoever_follows_hears_of_each_commit_once_it_can_be_read;
             rows: a_key_is_held_by_one_workflow_and_says_by_whom a_hold_of_one_step_outlives_anothers
                 all_keys_or_none_are_acquired the_last_claimant_takes_the_row_with_it claim_conditions_name_the_claimants
                 a_request_is_remembered_once_until_it_expires cluster_records_have_versions

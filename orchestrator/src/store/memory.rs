@@ -14,7 +14,7 @@ use super::error::Error;
 use super::failpoint::Failpoint;
 use super::keys::{self, Family};
 use super::open::{self, Refused};
-use super::rows::{Backend, Counters, Found, Group, Rows, Work, Writes};
+use super::rows::{Backend, Counters, Found, Group, Positions, Rows, Work, Writes};
 use super::{Health, Identity};
 
 /// What happens to the batch that is in flight when the disk breaks; its writer is told [`Error::Failed`] in each case.
@@ -174,6 +174,7 @@ pub struct MemoryStore {
     state: Mutex<State>,
     identity: Identity,
     health: watch::Sender<Health>,
+    positions: watch::Sender<Positions>,
     failpoint: Failpoint,
 }
 
@@ -229,6 +230,7 @@ impl MemoryStore {
         }
         Ok(Self {
             disk: disk.clone(),
+            positions: watch::Sender::new(opened.counters.positions()),
             state: Mutex::new(State { map, counters: opened.counters }),
             identity: opened.identity,
             health: watch::Sender::new(Health::Serving),
@@ -301,11 +303,12 @@ impl Backend for MemoryStore {
         let State { map, counters } = &mut *state;
         let answer = group.add(map, counters, work)?;
         self.write(&mut state, group.writes)?;
+        self.positions.send_replace(state.counters.positions());
         Ok(answer)
     }
 
-    fn durable_position(&self, shard: u32) -> u64 {
-        self.state().counters.positions().get(&shard).copied().unwrap_or(0)
+    fn positions_channel(&self) -> watch::Receiver<Positions> {
+        self.positions.subscribe()
     }
 
     fn store_identity(&self) -> &Identity {

@@ -25,6 +25,8 @@ pub mod seal;
 pub mod sled;
 mod table;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -212,6 +214,9 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// The last durable position of a shard; 0 before the first append.
     fn position(&self, shard: u32) -> Position;
+
+    /// Turns at every commit: then [`Store::feed`] has more. It is turned once that is durable and can be read.
+    fn commits(&self) -> watch::Receiver<HashMap<u32, u64>>;
 
     /// Which store this is.
     fn identity(&self) -> &Identity;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::append::{Append, BlobId, ClusterRow, Fence, Position, Removal, RequestRow};
 use super::error::Error;
 use super::keys::{self, Family};
-use super::rows::{Backend, Rows, keys_of};
+use super::rows::{Backend, Positions, Rows, keys_of};
 use super::table::{self, BlobHead, HeadRow, Holder};
 use super::{
     BLOB_BYTES_MAX, ClaimRow, Entry, FeedRow, Head, Health, Identity, LockRow, PAGE_MAX, Readable,
@@ -223,7 +223,12 @@ impl<B: Backend> Store for B {
     }
 
     fn position(&self, shard: u32) -> Position {
-        Position { shard, number: self.durable_position(shard) }
+        let number = self.positions_channel().borrow().get(&shard).copied().unwrap_or(0);
+        Position { shard, number }
+    }
+
+    fn commits(&self) -> watch::Receiver<Positions> {
+        self.positions_channel()
     }
 
     fn identity(&self) -> &Identity {

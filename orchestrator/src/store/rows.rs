@@ -23,6 +23,9 @@ pub(super) type Found = Vec<Row>;
 /// the counters; what it then put on the stage is dropped.
 pub(super) type Work = Box<dyn FnOnce(&mut Counters, &mut Stage<'_>) -> Result<u64, Error> + Send>;
 
+/// The last position of each shard.
+pub(super) type Positions = HashMap<u32, u64>;
+
 /// The ordered map, read only.
 pub(super) trait Rows: Send + Sync {
     /// A value with its envelope.
@@ -63,8 +66,8 @@ pub(super) trait Backend: Send + Sync + std::fmt::Debug + 'static {
     /// Runs work under the one writer; answers once all that it wrote is durable. `weight` is about how many bytes it writes.
     fn commit(&self, weight: usize, work: Work) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// The last durable position of a shard.
-    fn durable_position(&self, shard: u32) -> u64;
+    /// The last durable position of each shard, as it moves.
+    fn positions_channel(&self) -> watch::Receiver<Positions>;
 
     /// Which store.
     fn store_identity(&self) -> &Identity;
@@ -121,7 +124,7 @@ impl Counters {
     }
 
     /// The last position of each shard.
-    pub(super) fn positions(&self) -> HashMap<u32, u64> {
+    pub(super) fn positions(&self) -> Positions {
         self.shards.iter().map(|(shard, state)| (*shard, state.position)).collect()
     }
 }

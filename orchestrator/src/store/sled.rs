@@ -12,9 +12,8 @@ mod committer;
 mod directory;
 mod tree;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,7 +23,7 @@ use self::directory::Directory;
 use self::tree::TreeRows;
 use super::error::Error;
 use super::failpoint::Failpoint;
-use super::rows::{Backend, Rows, Work};
+use super::rows::{Backend, Positions, Rows, Work};
 use super::{Health, Identity};
 
 /// Appends that may wait to be committed; those beyond wait to be queued.
@@ -65,7 +64,7 @@ struct Shared {
     /// Held by the committer from the first write of a group until it is durable: no reader sees what a power cut could undo.
     gate: RwLock<()>,
     health: watch::Sender<Health>,
-    positions: Mutex<HashMap<u32, u64>>,
+    positions: watch::Sender<Positions>,
     /// Makes the next sync fail, as a broken disk would.
     #[cfg(test)]
     broken: std::sync::atomic::AtomicBool,
@@ -93,7 +92,7 @@ impl SledStore {
             directory: opened.directory,
             gate: RwLock::new(()),
             health: watch::Sender::new(Health::Serving),
-            positions: Mutex::new(opened.counters.positions()),
+            positions: watch::Sender::new(opened.counters.positions()),
             #[cfg(test)]
             broken: std::sync::atomic::AtomicBool::new(false),
         });
@@ -158,14 +157,8 @@ impl Backend for SledStore {
         answered.await.unwrap_or_else(|_| Err(self.stopped()))
     }
 
-    fn durable_position(&self, shard: u32) -> u64 {
-        self.shared
-            .positions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&shard)
-            .copied()
-            .unwrap_or(0)
+    fn positions_channel(&self) -> watch::Receiver<Positions> {
+        self.shared.positions.subscribe()
     }
 
     fn store_identity(&self) -> &Identity {

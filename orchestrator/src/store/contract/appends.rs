@@ -199,3 +199,24 @@ pub(in crate::store) async fn an_empty_append_moves_rows_only(place: &impl Place
     assert_eq!(store.head("w1").await.unwrap().unwrap().records, 1);
     assert_eq!(store.records("w1", 0, 10).await.unwrap().len(), 1);
 }
+
+pub(in crate::store) async fn whoever_follows_hears_of_each_commit_once_it_can_be_read(
+    place: &impl Place,
+) {
+    let store = place.open();
+    let fence = store.own(0).await.unwrap();
+    let mut commits = store.commits();
+    for number in 1..=20 {
+        commits.mark_unchanged();
+        let append = write(fence, "w1", number - 1, &["a"]);
+        let hears = async {
+            commits.changed().await.unwrap();
+            assert_eq!(commits.borrow().get(&0), Some(&number));
+            assert_eq!(store.feed(0, number - 1, 10).await.unwrap().len(), 1);
+        };
+        let (written, ()) = tokio::join!(store.append(append), hears);
+        assert_eq!(written.unwrap(), store.position(0));
+    }
+    drop(store);
+    assert_eq!(place.open().commits().borrow().get(&0), Some(&20));
+}

@@ -84,8 +84,7 @@ impl Committer {
             .apply(group.writes)
             .map_err(|error| format!("writing to the database failed: {error}"))?;
         self.shared.sync()?;
-        *self.shared.positions.lock().unwrap_or_else(PoisonError::into_inner) =
-            self.counters.positions();
+        self.shared.positions.send_replace(self.counters.positions());
         Ok(answers)
     }
 
