@@ -18,7 +18,10 @@ pub struct Address {
 
 /// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the address {text:?} {why}; expected https://HOST:PORT, or http://HOST:PORT")]
+#[error(
+    "the address {} {why}; expected https://HOST:PORT, or http://HOST:PORT",
+    causeway_proto::json::shown(text)
+)]
 pub struct AddressError {
     /// What was given.
     pub text: String,

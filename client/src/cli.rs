@@ -12,6 +12,8 @@ mod render;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod values;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -22,6 +24,7 @@ pub use follow::{Follow, Followed, follow};
 pub use output::{Format, Style};
 pub use progress::{Progress, for_console as progress_for};
 pub use render::workflow::describe;
+pub use usage::parse;
 
 use crate::client::Client;
 use crate::retry::Patience;
@@ -75,8 +78,14 @@ pub enum Command {
     /// The daemon itself
     #[command(subcommand)]
     Server(c::server::Verb),
+    /// Who the daemon takes you for, and what you may do
+    Whoami,
+    /// What a code, state or class means, and what to do about it
+    Explain(c::explain::Arguments),
     /// Print a completion script for a shell
     Completion(c::completion::Arguments),
+    /// Write the manual's pages
+    Man(c::manual::Arguments),
     /// The version of this program, and of the daemon if there is one
     Version,
 }
@@ -154,7 +163,7 @@ pub async fn run(cli: Cli, console: &mut Console) -> Exit {
             Exit::Done
         }
         Err(error) => {
-            console.say(&format!("error: {error}"));
+            console.say(&usage::clipped(&format!("error: {error}")));
             if let Some(hint) = error.hint() {
                 console.say(&hint);
             }
@@ -171,6 +180,9 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, C
         Command::Clusters(verb) => c::clusters::run(session, verb).await,
         Command::Connections(_) => c::connections::run(session).await,
         Command::Server(verb) => c::server::run(session, verb).await,
+        Command::Whoami => c::whoami::run(session).await,
+        Command::Explain(arguments) => c::explain::run(session, &arguments),
+        Command::Man(arguments) => c::manual::run(session, &arguments),
         Command::Completion(arguments) => c::completion::run(session, &arguments),
         Command::Version => c::version::run(session).await,
     }

@@ -79,7 +79,7 @@ impl Client {
             .max_decoding_message_size(RESPONSE_BYTES_MAX)
     }
 
-    fn admin(&self) -> AdminServiceClient<Wire> {
+    pub(crate) fn admin(&self) -> AdminServiceClient<Wire> {
         AdminServiceClient::new(self.wire.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX)
     }
 

@@ -3,6 +3,7 @@
 //! It knows the contract (`causeway-proto`) and nothing of the daemon behind it.
 
 pub mod address;
+mod admin;
 pub mod cli;
 mod client;
 mod connect;
@@ -13,6 +14,7 @@ mod verbs;
 mod watch;
 
 pub use address::{Address, DEFAULT_ADDRESS};
+pub use admin::Backup;
 pub use client::Client;
 pub use connect::{Options, Tls, Token};
 pub use error::{ApiError, Error};

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use causeway_client::cli;
-use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let arguments = cli::Cli::parse();
+    let arguments = match cli::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(cli::run(arguments, &mut cli::Console::standard())).into(),

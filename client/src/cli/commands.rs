@@ -6,9 +6,11 @@ pub mod connections;
 pub mod decide;
 pub mod describe;
 pub mod example;
+pub mod explain;
 pub mod get;
 pub mod history;
 pub mod list;
+pub mod manual;
 pub mod plan;
 pub mod server;
 pub mod start;
@@ -17,9 +19,11 @@ pub mod stuck;
 pub mod validate;
 pub mod version;
 pub mod watch;
+pub mod whoami;
 
 use std::path::{Path, PathBuf};
 
+use causeway_proto::codes;
 use causeway_proto::json::Violation;
 use clap::Args;
 
@@ -51,9 +55,17 @@ pub enum CommandError {
     /// The person said no.
     #[error("nothing was changed")]
     Declined,
-    /// A file can't be read.
+    /// A file that was named can't be read or used.
     #[error("{}: {why}", path.display())]
     File {
+        /// Which.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A file can't be written.
+    #[error("{} can't be written: {why}", path.display())]
+    Write {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -72,7 +84,11 @@ impl CommandError {
         Self::File { path: path.to_path_buf(), why: error.to_string() }
     }
 
-    /// What to type next, where one knows.
+    pub(super) fn write(path: &Path, error: &std::io::Error) -> Self {
+        Self::Write { path: path.to_path_buf(), why: error.to_string() }
+    }
+
+    /// What is known besides, and what to type next.
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::Input { .. } => Some("see: causeway example --full".to_owned()),
@@ -81,9 +97,17 @@ impl CommandError {
                 let reason =
                     (!error.reason.is_empty()).then(|| format!("reason: {}", error.reason));
                 let said: Vec<_> = reason.into_iter().chain(state).collect();
-                (!said.is_empty()).then(|| said.join(", "))
+                let explain = explain_of(&error.reason);
+                let lines = [said.join(", "), explain.unwrap_or_default()];
+                let lines: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+                (!lines.is_empty()).then(|| lines.join("\n"))
             }
             _ => None,
         }
     }
+}
+
+/// What to type to learn more about a code; `None` where no more is known.
+pub(crate) fn explain_of(code: &str) -> Option<String> {
+    (!codes::lookup(code).is_empty()).then(|| format!("more: causeway explain {code}"))
 }

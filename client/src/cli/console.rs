@@ -13,16 +13,22 @@ pub struct Console {
     pub interactive: bool,
     /// Standard output is a terminal, and nobody asked for no colour.
     pub color: bool,
+    /// The same of standard error.
+    pub err_color: bool,
+    /// Standard output is a terminal.
+    pub out_terminal: bool,
 }
 
 impl fmt::Debug for Console {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { live, interactive, color, .. } = self;
+        let Self { live, interactive, color, err_color, out_terminal, .. } = self;
         formatter
             .debug_struct("Console")
             .field("live", live)
             .field("interactive", interactive)
             .field("color", color)
+            .field("err_color", err_color)
+            .field("out_terminal", out_terminal)
             .finish_non_exhaustive()
     }
 }
@@ -35,19 +41,28 @@ impl Console {
         // A terminal that can't move its cursor gets lines, as a file does.
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal();
+        let out_terminal = io::stdout().is_terminal();
         Self {
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
             live: live && !dumb,
             interactive: live && io::stdin().is_terminal(),
-            color: io::stdout().is_terminal() && !dumb && !colorless,
+            color: out_terminal && !dumb && !colorless,
+            err_color: live && !dumb && !colorless,
+            out_terminal,
         }
     }
 
     /// Two writers, no terminal.
     #[must_use]
     pub fn plain(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { out, err, live: false, interactive: false, color: false }
+        let [live, interactive, color, err_color, out_terminal] = [false; 5];
+        Self { out, err, live, interactive, color, err_color, out_terminal }
+    }
+
+    /// Standard output itself, for what is no text.
+    pub(super) fn raw(&mut self) -> &mut (dyn Write + Send) {
+        &mut *self.out
     }
 
     /// Prints a result, with a line end if it has none.

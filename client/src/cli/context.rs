@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use causeway_proto::json::shown;
 use serde::Deserialize;
 
 use super::Global;
@@ -13,7 +14,7 @@ use crate::address::DEFAULT_ADDRESS;
 use crate::connect::{Options, Tls, Token};
 
 /// What the contexts file says of one context. The file is `causeway/contexts.toml` in the user's configuration directory, with
-/// a table per context.
+/// a table per context. Paths in it that are not absolute begin at the file's own folder.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -42,17 +43,14 @@ impl Context {
     /// # Errors
     /// Where the file can't be read, or has no such context.
     pub(super) fn load(global: &Global) -> Result<Self, CommandError> {
-        let entry = match &global.context {
+        let entry = match global.context.as_deref().filter(|name| !name.is_empty()) {
             None => Entry::default(),
             Some(name) => {
-                let path = directory("XDG_CONFIG_HOME", ".config")
-                    .ok_or_else(|| {
-                        CommandError::Usage(
-                            "there is no home directory to find contexts in".to_owned(),
-                        )
-                    })?
-                    .join("contexts.toml");
-                read_entry(&path, name)?
+                let folder = directory("XDG_CONFIG_HOME", ".config").ok_or_else(|| {
+                    let why = "there is no folder to find contexts in: set HOME or XDG_CONFIG_HOME";
+                    CommandError::Usage(why.to_owned())
+                })?;
+                read_entry(&folder.join("contexts.toml"), name)?
             }
         };
         let address = global.address.clone().or_else(|| entry.address.clone());
@@ -81,18 +79,24 @@ impl Context {
     /// Where the address, a file or the token command is wrong.
     pub(super) fn options(&self) -> Result<Options, CommandError> {
         let mut options = Options::new(self.address.parse().map_err(crate::error::Error::from)?);
-        let read =
-            |path: &PathBuf| fs::read(path).map_err(|error| CommandError::file(path, &error));
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|error| self.wrong(&format!("{}: {error}", path.display())))
+        };
         options.tls.authority = self.entry.ca_file.as_ref().map(read).transpose()?;
         options.tls = Tls {
             identity: match (&self.entry.cert_file, &self.entry.key_file) {
                 (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
-                (None, None) => None,
-                _ => return Err(self.wrong("cert_file and key_file go together")),
+                // Both or none: the file was read so.
+                _ => None,
             },
             ..options.tls
         };
-        options.token = self.token()?.map(|text| Token::new(&text)).transpose()?;
+        options.token = match self.token()? {
+            Some(text) if text.trim().is_empty() => {
+                return Err(self.wrong("its token_file or token_command gives an empty token"));
+            }
+            text => text.map(|text| Token::new(&text)).transpose()?,
+        };
         Ok(options)
     }
 
@@ -106,9 +110,9 @@ impl Context {
             return Ok(Some(token));
         }
         if let Some(path) = &self.entry.token_file {
-            return fs::read_to_string(path)
-                .map(Some)
-                .map_err(|error| CommandError::file(path, &error));
+            return fs::read_to_string(path).map(Some).map_err(|error| {
+                self.wrong(&format!("its token_file {}: {error}", path.display()))
+            });
         }
         let Some(command) = &self.entry.token_command else { return Ok(None) };
         let output = Command::new("sh")
@@ -151,16 +155,35 @@ impl Context {
 
 fn read_entry(path: &Path, name: &str) -> Result<Entry, CommandError> {
     let text = fs::read_to_string(path).map_err(|error| CommandError::file(path, &error))?;
-    let mut contexts: std::collections::BTreeMap<String, Entry> = toml::from_str(&text)
-        .map_err(|error| CommandError::File { path: path.to_path_buf(), why: error.to_string() })?;
-    contexts.remove(name).ok_or_else(|| {
+    let wrong = |why: String| CommandError::File { path: path.to_path_buf(), why };
+    // The line is named and not shown: somebody may have put a token into it.
+    let unfit = |error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        wrong(format!("line {line}: {}", error.message()))
+    };
+    let mut contexts: std::collections::BTreeMap<String, Entry> =
+        toml::from_str(&text).map_err(unfit)?;
+    let Some(mut entry) = contexts.remove(name) else {
         let known: Vec<_> = contexts.into_keys().collect();
-        CommandError::Usage(format!(
-            "{} has no context {name}; it has: {}",
-            path.display(),
-            known.join(", ")
-        ))
-    })
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(wrong(format!("there is no context {}; it has: {known}", shown(name))));
+    };
+    if entry.token_file.is_some() && entry.token_command.is_some() {
+        let why = "has a token_file and a token_command: give one of them";
+        return Err(wrong(format!("the context {name} {why}")));
+    }
+    if entry.cert_file.is_some() != entry.key_file.is_some() {
+        let why = "needs cert_file and key_file together";
+        return Err(wrong(format!("the context {name} {why}")));
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for file in
+        [&mut entry.ca_file, &mut entry.cert_file, &mut entry.key_file, &mut entry.token_file]
+    {
+        *file = file.take().map(|file| folder.join(file));
+    }
+    Ok(entry)
 }
 
 /// `causeway` in one of the user's directories.
@@ -193,8 +216,20 @@ mod tests {
         );
         let error = read_entry(&path, "test").unwrap_err().to_string();
         assert!(error.ends_with("it has: dev, prod"), "{error}");
-        fs::write(&path, "[prod]\ntoken = \"x\"\n").unwrap();
-        assert!(matches!(read_entry(&path, "prod"), Err(CommandError::File { .. })));
+        assert_eq!(read_entry(&path, "prod").unwrap().ca_file, Some(folder.path().join("ca.pem")));
+        for (wrong, said) in [
+            ("[prod]\ntoken = \"x\"\n", "unknown field `token`"),
+            ("[prod\n", "line 1"),
+            ("[prod]\naddress = 7\n", "string"),
+            ("", "it has: none"),
+            ("[prod]\ncert_file = \"c\"\n", "together"),
+            ("[prod]\ntoken_file = \"t\"\ntoken_command = \"t\"\n", "one of them"),
+        ] {
+            fs::write(&path, wrong).unwrap();
+            let error = read_entry(&path, "prod").unwrap_err();
+            assert!(matches!(error, CommandError::File { .. }), "{error:?}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use causeway_proto::reasons as r;
 use causeway_proto::v1::workflow::State;
 use causeway_proto::v1::{Step, Workflow, step};
 use tonic::Code;
@@ -51,23 +52,82 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The code of a workflow that is waited for; `None` while it is worth waiting. `through` waits through what only a person
-/// can move on.
-pub(super) fn of_workflow(workflow: &Workflow, through: bool) -> Option<Exit> {
-    let rests = match workflow.state() {
-        State::Succeeded => return Some(Exit::Done),
-        State::Rejected => return Some(Exit::Input),
-        State::Compensated => return Some(Exit::Compensated),
-        State::Cancelled => return Some(Exit::Cancelled),
-        State::Abandoned => return Some(Exit::Abandoned),
-        // All other undos go on while one is stuck: their end is worth waiting for.
-        State::Stuck if workflow.steps.iter().any(moves) => None,
-        State::Stuck => Some(Exit::Stuck),
-        State::Paused | State::AwaitingApproval | State::Quarantined => Some(Exit::NeedsPerson),
-        State::Unspecified | State::Queued | State::Running | State::Compensating => None,
-    };
-    rests.filter(|_| !through)
+impl Exit {
+    /// The code of a workflow that is waited for; `None` while it is worth waiting. `through` waits through what only a person
+    /// can move on.
+    #[must_use]
+    pub fn of_workflow(workflow: &Workflow, through: bool) -> Option<Self> {
+        let rests = match workflow.state() {
+            State::Succeeded => return Some(Self::Done),
+            State::Rejected => return Some(Self::Input),
+            State::Compensated => return Some(Self::Compensated),
+            State::Cancelled => return Some(Self::Cancelled),
+            State::Abandoned => return Some(Self::Abandoned),
+            // All other undos go on while one is stuck: their end is worth waiting for.
+            State::Stuck if workflow.steps.iter().any(moves) => None,
+            State::Stuck => Some(Self::Stuck),
+            State::Paused | State::AwaitingApproval | State::Quarantined => Some(Self::NeedsPerson),
+            State::Unspecified | State::Queued | State::Running | State::Compensating => None,
+        };
+        rests.filter(|_| !through)
+    }
+
+    /// The code of a call that failed.
+    #[must_use]
+    pub fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Unreachable { .. } => Self::Unreachable,
+            Error::Address(_) | Error::InsecureToken { .. } | Error::Credentials { .. } => {
+                Self::Input
+            }
+            Error::Api(error) => {
+                let known = REASONS.iter().find(|(reason, _)| *reason == error.reason);
+                known.map_or_else(|| of_code(error.code), |(_, exit)| *exit)
+            }
+        }
+    }
 }
+
+/// What each reason of the API comes to. One of a later version goes by its gRPC code.
+const REASONS: &[(&str, Exit)] = &[
+    (r::INVALID_FIELD, Exit::Input),
+    (r::NOT_SUPPORTED_YET, Exit::Input),
+    ("REQUEST_UNREADABLE", Exit::Input),
+    ("REQUEST_TOO_LARGE", Exit::Input),
+    (r::PAGE_TOKEN_INVALID, Exit::Input),
+    (r::UNAUTHENTICATED, Exit::Denied),
+    (r::PERMISSION_DENIED, Exit::Denied),
+    (r::WORKFLOW_NOT_FOUND, Exit::NotFound),
+    (r::HYBRID_CLUSTER_NOT_FOUND, Exit::NotFound),
+    (r::STEP_NOT_FOUND, Exit::NotFound),
+    (r::WORKFLOW_EXISTS, Exit::Refused),
+    (r::REQUEST_ID_REUSED, Exit::Refused),
+    (r::REQUEST_EXPIRED, Exit::Refused),
+    (r::CLUSTER_EXISTS, Exit::Refused),
+    (r::WRONG_STATE, Exit::Refused),
+    (r::PAST_PIVOT, Exit::Refused),
+    (r::WORKFLOW_ENDED, Exit::Refused),
+    (r::WORKFLOW_NOT_ENDED, Exit::Refused),
+    (r::USE_RETRY, Exit::Refused),
+    (r::NOT_STARTED, Exit::Refused),
+    (r::STEP_NOT_SKIPPABLE, Exit::Refused),
+    (r::GATE_NOT_OPEN, Exit::Refused),
+    (r::PLAN_STALE, Exit::Refused),
+    (r::DEFINITION_UNKNOWN, Exit::Refused),
+    (r::QUARANTINED, Exit::Refused),
+    (r::ETAG_MISMATCH, Exit::Refused),
+    (r::CONFLICT, Exit::Refused),
+    (r::CURSOR_EXPIRED, Exit::Refused),
+    (r::SHUTTING_DOWN, Exit::Unreachable),
+    (r::DRAINING, Exit::Unreachable),
+    (r::STORE_UNAVAILABLE, Exit::Unreachable),
+    (r::PLAN_UNREAD, Exit::Unreachable),
+    (r::WATCH_TOO_SLOW, Exit::Other),
+    (r::LIMIT_REACHED, Exit::Other),
+    (r::RECORD_CORRUPT, Exit::Other),
+    (r::RPC_NOT_IMPLEMENTED, Exit::Other),
+    (r::INTERNAL, Exit::Other),
+];
 
 fn moves(step: &Step) -> bool {
     use step::State as S;
@@ -86,20 +146,13 @@ fn moves(step: &Step) -> bool {
 /// The code of a command that failed.
 pub(super) fn of_error(error: &CommandError) -> Exit {
     match error {
-        CommandError::Usage(_) | CommandError::Input { .. } => Exit::Input,
+        CommandError::Usage(_) | CommandError::Input { .. } | CommandError::File { .. } => {
+            Exit::Input
+        }
         CommandError::NotFound(_) => Exit::NotFound,
         CommandError::Declined => Exit::Refused,
-        CommandError::Output(_) | CommandError::File { .. } => Exit::Other,
-        CommandError::Client(error) => of_client_error(error),
-    }
-}
-
-fn of_client_error(error: &Error) -> Exit {
-    match error {
-        Error::Unreachable { .. } => Exit::Unreachable,
-        Error::Address(_) | Error::InsecureToken { .. } | Error::Credentials { .. } => Exit::Input,
-        // Each reason has one code (see `causeway_proto::reasons`), so the code decides, for reasons of later versions too.
-        Error::Api(error) => of_code(error.code),
+        CommandError::Output(_) | CommandError::Write { .. } => Exit::Other,
+        CommandError::Client(error) => Exit::of_error(error),
     }
 }
 
@@ -149,7 +202,8 @@ mod tests {
             (State::Running, None, None),
             (State::Compensating, None, None),
         ] {
-            let code_of = |through| of_workflow(&workflow(state), through).map(|exit| exit as u8);
+            let code_of =
+                |through| Exit::of_workflow(&workflow(state), through).map(|exit| exit as u8);
             assert_eq!((code_of(false), code_of(true)), (code, through), "{state:?}");
         }
     }
@@ -160,9 +214,16 @@ mod tests {
         let undoing = Step { state: step::State::Undoing.into(), ..Step::default() };
         stuck.steps =
             vec![Step { state: step::State::UndoFailed.into(), ..Step::default() }, undoing];
-        assert_eq!(of_workflow(&stuck, false), None);
+        assert_eq!(Exit::of_workflow(&stuck, false), None);
         stuck.steps[1].state = step::State::Undone.into();
-        assert_eq!(of_workflow(&stuck, false), Some(Exit::Stuck));
+        assert_eq!(Exit::of_workflow(&stuck, false), Some(Exit::Stuck));
+    }
+
+    #[test]
+    fn every_reason_has_its_code() {
+        for (reason, _) in reasons::ALL {
+            assert!(REASONS.iter().any(|(known, _)| known == reason), "{reason} is missing here");
+        }
     }
 
     #[test]
@@ -182,6 +243,10 @@ mod tests {
             (api(Code::InvalidArgument, reasons::INVALID_FIELD), 2),
             (api(Code::InvalidArgument, reasons::NOT_SUPPORTED_YET), 2),
             (CommandError::Usage(String::new()), 2),
+            (CommandError::File { path: "x".into(), why: String::new() }, 2),
+            (CommandError::Write { path: "x".into(), why: String::new() }, 1),
+            (api(Code::FailedPrecondition, "OF_A_LATER_VERSION"), 10),
+            (api(Code::NotFound, ""), 9),
             (CommandError::Client(unreachable), 7),
             (api(Code::Unavailable, reasons::SHUTTING_DOWN), 7),
             (api(Code::PermissionDenied, reasons::PERMISSION_DENIED), 8),

@@ -5,19 +5,20 @@ use std::time::Duration;
 use causeway_proto::v1::Workflow;
 use causeway_proto::v1::watch_workflow_response::Message;
 use clap::Args;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Exit;
 use super::commands::CommandError;
-use super::exit::of_workflow;
 use super::progress::Progress;
 use crate::client::Client;
 use crate::retry::Patience;
 
 /// How often a live view is redrawn, and how soon after an event the workflow is read again for it.
-const REDRAW: Duration = Duration::from_millis(250);
+const REDRAW: Duration = Duration::from_millis(120);
 /// How often a live view looks at the workflow while nothing happens: what it waits for may change without an event.
 const REFRESH: Duration = Duration::from_secs(5);
+/// How long such a look may hold up the view.
+const REFRESH_LIMIT: Duration = Duration::from_millis(500);
 
 /// How to wait.
 #[derive(Debug, Clone, Default, Args)]
@@ -28,6 +29,17 @@ pub struct Follow {
     /// Go on waiting where only a person can move it on
     #[arg(long)]
     pub wait_through: bool,
+}
+
+impl Follow {
+    /// # Errors
+    /// Where it says how to wait, and nobody waits.
+    pub(super) fn goes_with(&self, wait: bool) -> Result<(), CommandError> {
+        if wait || (self.timeout.is_none() && !self.wait_through) {
+            return Ok(());
+        }
+        Err(CommandError::Usage("--timeout and --wait-through need --wait".to_owned()))
+    }
 }
 
 /// How waiting ended.
@@ -50,11 +62,12 @@ pub async fn follow(
     progress: &mut dyn Progress,
 ) -> Result<Followed, CommandError> {
     let mut watch = client.watch(id, "");
+    let mut answers = watch.answers();
     let deadline = how.timeout.map(|timeout| Instant::now() + timeout);
     let mut view = View { read: Instant::now(), stale: false };
     let gave_up = |exit| Ok(Followed { exit, workflow: None });
+    let mut redraw = Instant::now() + REDRAW;
     loop {
-        let redraw = Instant::now() + REDRAW;
         let message = tokio::select! {
             biased;
             interrupted = tokio::signal::ctrl_c() => {
@@ -68,8 +81,13 @@ pub async fn follow(
             }
             // Dropping `next` loses no message.
             message = watch.next() => message?,
+            Ok(()) = answers.changed() => {
+                if *answers.borrow_and_update() { progress.found() } else { progress.lost() }
+                continue;
+            }
             () = sleep_until(redraw), if progress.is_live() => {
-                view.redraw(client, id, progress).await?;
+                view.redraw(client, id, progress).await;
+                redraw = Instant::now() + REDRAW;
                 continue;
             }
         };
@@ -84,7 +102,7 @@ pub async fn follow(
                 view.stale = true;
                 // The states in which nobody waits, whatever the steps do: read the workflow and see.
                 let after = Workflow { state: event.state, ..Workflow::default() };
-                of_workflow(&after, how.wait_through).is_some()
+                Exit::of_workflow(&after, how.wait_through).is_some()
             }
             Some(Message::Heartbeat(_)) => false,
             Some(Message::Deleted(deleted)) => {
@@ -100,7 +118,7 @@ pub async fn follow(
             Some(Message::Snapshot(workflow)) => workflow,
             _ => client.get(id).await?,
         };
-        if let Some(exit) = of_workflow(&workflow, how.wait_through) {
+        if let Some(exit) = Exit::of_workflow(&workflow, how.wait_through) {
             progress.snapshot(&workflow);
             progress.finish();
             return Ok(Followed { exit, workflow: Some(workflow) });
@@ -116,22 +134,16 @@ struct View {
 }
 
 impl View {
-    async fn redraw(
-        &mut self,
-        client: &Client,
-        id: &str,
-        progress: &mut dyn Progress,
-    ) -> Result<(), CommandError> {
+    async fn redraw(&mut self, client: &Client, id: &str, progress: &mut dyn Progress) {
         if self.stale || self.read.elapsed() >= REFRESH {
-            // A view that can't be refreshed now stays as it is: the watch says when the daemon is really gone.
-            match client.clone().with_patience(Patience::NONE).get(id).await {
-                Ok(workflow) => progress.snapshot(&workflow),
-                Err(_) => progress.lost(),
+            // A view that can't be refreshed now stays as it is: the watch says when the daemon is gone.
+            let client = client.clone().with_patience(Patience::NONE);
+            if let Ok(Ok(workflow)) = timeout(REFRESH_LIMIT, client.get(id)).await {
+                progress.snapshot(&workflow);
+                self.stale = false;
             }
-            (self.read, self.stale) = (Instant::now(), false);
-        } else {
-            progress.tick();
+            self.read = Instant::now();
         }
-        Ok(())
+        progress.tick();
     }
 }

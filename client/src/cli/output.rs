@@ -3,6 +3,7 @@
 use causeway_proto::json;
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use prost::{Message, Name};
+use serde_json::Value;
 
 use super::Session;
 use super::commands::CommandError;
@@ -54,6 +55,43 @@ impl Session<'_> {
             Format::Name => name.to_owned(),
         };
         Ok(self.console.print(&text)?)
+    }
+
+    /// Prints something that is no message of the contract.
+    pub(super) fn print_document(
+        &mut self,
+        document: &Value,
+        name: &str,
+        table: impl FnOnce(Style) -> String,
+    ) -> Result<(), CommandError> {
+        let text = match self.format {
+            Format::Table | Format::Wide => table(self.style()),
+            Format::Json => serde_json::to_string_pretty(document).expect(SERIALIZABLE),
+            Format::Jsonl => document.to_string(),
+            Format::Yaml => serde_saphyr::to_string(document).expect(SERIALIZABLE),
+            Format::Name => name.to_owned(),
+        };
+        Ok(self.console.print(&text)?)
+    }
+
+    /// Prints many things that are no messages of the contract, each with its name.
+    pub(super) fn print_documents(
+        &mut self,
+        documents: &[(String, Value)],
+        table: impl FnOnce(Style) -> String,
+    ) -> Result<(), CommandError> {
+        let all = || Value::Array(documents.iter().map(|(_, document)| document.clone()).collect());
+        let lines = |of: fn(&(String, Value)) -> String| {
+            documents.iter().map(of).collect::<Vec<_>>().join("\n")
+        };
+        let text = match self.format {
+            Format::Table | Format::Wide => table(self.style()),
+            Format::Json => serde_json::to_string_pretty(&all()).expect(SERIALIZABLE),
+            Format::Yaml => serde_saphyr::to_string(&all()).expect(SERIALIZABLE),
+            Format::Jsonl => lines(|(_, document)| document.to_string()),
+            Format::Name => lines(|(name, _)| name.clone()),
+        };
+        if text.is_empty() { Ok(()) } else { Ok(self.console.print(&text)?) }
     }
 
     /// Prints many results: as a table, as a list, or one per line.

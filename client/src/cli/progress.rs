@@ -1,13 +1,19 @@
-//! Progress on standard error: a live view of all steps on a terminal, one line per event elsewhere.
+//! Progress on standard error: a live picture of all steps on a terminal, one line per event elsewhere.
+
+mod frame;
+#[cfg(test)]
+mod golden;
+mod graph;
+mod line;
+mod live;
+mod row;
 
 use std::collections::HashMap;
 
 use causeway_proto::v1::{Workflow, WorkflowEvent};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::Console;
-use super::render::step::{self, Mark};
-use super::render::time;
+use super::render::{step, time};
 
 /// Shows how a workflow goes on.
 pub trait Progress {
@@ -23,6 +29,9 @@ pub trait Progress {
     /// The daemon does not answer; it is being tried again.
     fn lost(&mut self);
 
+    /// The daemon answers again.
+    fn found(&mut self);
+
     /// Whether it wants to be told of time, and fresh snapshots.
     fn is_live(&self) -> bool;
 
@@ -33,7 +42,11 @@ pub trait Progress {
 /// What fits the console.
 #[must_use]
 pub fn for_console(console: &mut Console) -> Box<dyn Progress + '_> {
-    if console.live { Box::new(Live::new()) } else { Box::new(Lines::new(console)) }
+    if console.live {
+        Box::new(live::Live::new(console.err_color))
+    } else {
+        Box::new(Lines::new(console))
+    }
 }
 
 /// One line per event.
@@ -42,11 +55,12 @@ struct Lines<'c> {
     begun: bool,
     /// Type and text of the last event of each step that was shown.
     shown: HashMap<String, (String, String)>,
+    lost: bool,
 }
 
 impl<'c> Lines<'c> {
     fn new(console: &'c mut Console) -> Self {
-        Self { console, begun: false, shown: HashMap::new() }
+        Self { console, begun: false, shown: HashMap::new(), lost: false }
     }
 
     /// Whether an event only says that an undo looked again, and waits for the same thing as before. The history has it all.
@@ -76,7 +90,19 @@ impl Progress for Lines<'_> {
 
     fn tick(&mut self) {}
 
-    fn lost(&mut self) {}
+    fn lost(&mut self) {
+        if !std::mem::replace(&mut self.lost, true) {
+            let at = time::clock(Some(&time::now()));
+            self.console.say(&format!("{at}  no answer from the daemon; trying again"));
+        }
+    }
+
+    fn found(&mut self) {
+        if std::mem::replace(&mut self.lost, false) {
+            let at = time::clock(Some(&time::now()));
+            self.console.say(&format!("{at}  the daemon answers again"));
+        }
+    }
 
     fn is_live(&self) -> bool {
         false
@@ -94,88 +120,6 @@ pub(super) fn event_line(event: &WorkflowEvent) -> String {
         event.text.clone()
     };
     format!("{}  {about:<28}  {text}", time::clock(event.time.as_ref()))
-}
-
-/// A view that is drawn over and over: the workflow, then its steps in the order of their dependencies.
-struct Live {
-    area: MultiProgress,
-    head: ProgressBar,
-    steps: HashMap<String, ProgressBar>,
-    workflow: Workflow,
-    lost: bool,
-}
-
-impl Live {
-    fn new() -> Self {
-        let area = MultiProgress::new();
-        let head = area.add(ProgressBar::new_spinner());
-        head.set_style(style("{msg}"));
-        Self { area, head, steps: HashMap::new(), workflow: Workflow::default(), lost: false }
-    }
-
-    fn draw(&mut self) {
-        let now = time::now();
-        let lost = if self.lost { "  (no answer from the daemon, trying again)" } else { "" };
-        let headline = step::headline(&self.workflow);
-        self.head.set_message(format!("{}  {headline}{lost}", self.workflow.id));
-        for step in &self.workflow.steps {
-            let bar = self
-                .steps
-                .entry(step.name.clone())
-                .or_insert_with(|| self.area.add(ProgressBar::new_spinner()));
-            let (mark, line) = step::line(step, now);
-            match mark {
-                Mark::Moves => bar.set_style(style("  {spinner:.cyan} {msg}")),
-                Mark::Good => bar.set_style(style("  {prefix:.green} {msg}")),
-                Mark::Bad => bar.set_style(style("  {prefix:.red} {msg}")),
-                Mark::Waits => bar.set_style(style("  {prefix:.yellow} {msg}")),
-                Mark::Still => bar.set_style(style("  {prefix:.dim} {msg:.dim}")),
-            }
-            bar.set_prefix(mark.sign());
-            bar.set_message(line);
-            bar.tick();
-        }
-        self.head.tick();
-    }
-}
-
-fn style(template: &'static str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
-}
-
-impl Progress for Live {
-    fn snapshot(&mut self, workflow: &Workflow) {
-        self.workflow.clone_from(workflow);
-        self.lost = false;
-        self.draw();
-    }
-
-    fn event(&mut self, event: &WorkflowEvent) {
-        self.workflow.state = event.state;
-        if let Some(step) = self.workflow.steps.iter_mut().find(|step| step.name == event.step) {
-            step.state = event.step_state;
-        }
-        self.draw();
-    }
-
-    fn tick(&mut self) {
-        self.draw();
-    }
-
-    fn lost(&mut self) {
-        self.lost = true;
-        self.draw();
-    }
-
-    fn is_live(&self) -> bool {
-        true
-    }
-
-    fn finish(&mut self) {
-        // What stands there stays; the bars are only let go.
-        self.head.abandon();
-        self.steps.values().for_each(ProgressBar::abandon);
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Results as text for people.
 
 pub(super) mod cluster;
+pub(super) mod code;
 pub(super) mod plan;
 pub(super) mod server;
 pub(super) mod step;

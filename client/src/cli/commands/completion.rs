@@ -2,6 +2,7 @@
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use serde_json::json;
 
 use super::CommandError;
 use crate::cli::{Cli, Exit, Session};
@@ -17,6 +18,9 @@ pub struct Arguments {
 pub(crate) fn run(session: &mut Session<'_>, arguments: &Arguments) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "causeway", &mut script);
-    session.console.print(&String::from_utf8_lossy(&script))?;
+    let script = String::from_utf8_lossy(&script).into_owned();
+    let shell = arguments.shell.to_string();
+    let document = json!({"shell": shell, "script": script});
+    session.print_document(&document, &shell, |_| script.clone())?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::steer::{Saying, Waiting, done, seen};
 use super::{CommandError, Named};
-use crate::cli::{Exit, Session, render};
+use crate::cli::{Exit, Session, render, values};
 use crate::client::Client;
 use crate::verbs::Ask;
 
@@ -15,7 +15,7 @@ pub struct Arguments {
     #[command(flatten)]
     named: Named,
     /// The step, as `describe` shows it
-    #[arg(value_name = "STEP")]
+    #[arg(value_name = "STEP", value_parser = values::step)]
     step: String,
     #[command(flatten)]
     saying: Saying,
@@ -72,6 +72,7 @@ async fn shown(
     arguments: &Arguments,
     question: &str,
 ) -> Result<(Client, Workflow), CommandError> {
+    arguments.waiting.check()?;
     let (client, seen) = seen(session, &arguments.named).await?;
     session.console.say(&format!("{}  {}", seen.id, render::step::headline(&seen)));
     if session.console.interactive && !arguments.yes && !session.console.agrees(question) {

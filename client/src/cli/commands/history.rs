@@ -10,10 +10,13 @@ use crate::cli::{Exit, Session, progress, resolve};
 pub struct Arguments {
     #[command(flatten)]
     named: Named,
+    /// At most this many, the oldest first; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    limit: usize,
 }
 
 /// Events per call.
-const PAGE: i32 = 500;
+const PAGE: usize = 500;
 
 pub(crate) async fn run(
     session: &mut Session<'_>,
@@ -22,14 +25,18 @@ pub(crate) async fn run(
     let client = session.client()?;
     let workflow = resolve::workflow(&client, &session.context, &arguments.named.id).await?;
     let (mut events, mut token) = (Vec::new(), String::new());
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
     loop {
-        let page = client.events(&workflow.id, PAGE, &token).await?;
+        // Bounded by PAGE, so it always fits.
+        let size = i32::try_from((limit - events.len()).min(PAGE)).unwrap_or(i32::MAX);
+        let page = client.events(&workflow.id, size, &token).await?;
         events.extend(page.events);
         token = page.next_page_token;
-        if token.is_empty() {
+        if token.is_empty() || events.len() >= limit {
             break;
         }
     }
+    events.truncate(limit);
     let table = |_| events.iter().map(progress::event_line).collect::<Vec<_>>().join("\n");
     session.print_many(
         &events,

@@ -8,7 +8,7 @@ use super::watch::conclude;
 use crate::cli::follow::Follow;
 use crate::cli::input::File;
 use crate::cli::output::Style;
-use crate::cli::{Exit, Session};
+use crate::cli::{Exit, Session, values};
 use crate::retry::Patience;
 
 /// What to start, and how.
@@ -22,28 +22,24 @@ pub struct Arguments {
     #[command(flatten)]
     follow: Follow,
     /// Id of the workflow [default: chosen by the daemon]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::workflow_id)]
     workflow_id: Option<String>,
     /// Label of the workflow; may be repeated
-    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = values::label)]
     labels: Vec<(String, String)>,
     /// Repeat a start whose answer was lost: the request id that it printed
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = values::request_id)]
     request_id: Option<String>,
     /// Digest of a plan: start only if the world is still as the plan saw it
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = values::opaque)]
     plan: Option<String>,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 pub(crate) async fn run(
     session: &mut Session<'_>,
     arguments: Arguments,
 ) -> Result<Exit, CommandError> {
+    arguments.follow.goes_with(arguments.wait)?;
     let mut request = arguments.file.read()?;
     let client = session.client()?;
     request.workflow_id = arguments.workflow_id.unwrap_or_default();

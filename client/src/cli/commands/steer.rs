@@ -7,7 +7,7 @@ use clap::Args;
 use super::watch::conclude;
 use super::{CommandError, Named};
 use crate::cli::follow::Follow;
-use crate::cli::{Exit, Session, render, resolve};
+use crate::cli::{Exit, Session, render, resolve, values};
 use crate::client::Client;
 use crate::error::Error;
 use crate::retry::Patience;
@@ -17,14 +17,14 @@ use crate::verbs::Ask;
 #[derive(Debug, Args)]
 pub struct Saying {
     /// Why; kept in the history
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = values::reason)]
     reason: String,
     /// Only if the workflow still has this etag
-    #[arg(long, value_name = "ETAG", default_value = "")]
-    etag: String,
+    #[arg(long, value_name = "ETAG", value_parser = values::opaque)]
+    etag: Option<String>,
     /// Repeat a call whose answer was lost: the request id that it printed
-    #[arg(long, value_name = "ID", default_value = "")]
-    request_id: String,
+    #[arg(long, value_name = "ID", value_parser = values::request_id)]
+    request_id: Option<String>,
 }
 
 /// Whether to wait for what follows.
@@ -35,6 +35,14 @@ pub struct Waiting {
     wait: bool,
     #[command(flatten)]
     follow: Follow,
+}
+
+impl Waiting {
+    /// # Errors
+    /// Where it says how to wait, and not to.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        self.follow.goes_with(self.wait)
+    }
 }
 
 /// Which workflow, and why.
@@ -73,11 +81,12 @@ pub struct Delete {
 impl Saying {
     /// What is sent: with a request id of its own, so that it can be told where no answer comes.
     pub(super) fn ask(&self) -> Ask {
-        let request_id = match self.request_id.as_str() {
-            "" => uuid::Uuid::new_v4().to_string(),
-            given => given.to_owned(),
-        };
-        Ask { reason: self.reason.clone(), etag: self.etag.clone(), request_id }
+        let request_id = self.request_id.clone();
+        Ask {
+            reason: self.reason.clone(),
+            etag: self.etag.clone().unwrap_or_default(),
+            request_id: request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        }
     }
 
     /// For verbs that a person has to give a reason for; on a terminal it is asked for.
@@ -99,6 +108,7 @@ impl Saying {
 }
 
 pub(crate) async fn cancel(session: &mut Session<'_>, grave: &Grave) -> Result<Exit, CommandError> {
+    grave.arguments.waiting.check()?;
     let (client, seen) = seen(session, &grave.arguments.named).await?;
     let question = "Everything that it did will be undone. Cancel it?";
     agree(session, &seen, question, grave.yes)?;
@@ -111,6 +121,7 @@ pub(crate) async fn abandon(
     session: &mut Session<'_>,
     grave: &Grave,
 ) -> Result<Exit, CommandError> {
+    grave.arguments.waiting.check()?;
     let (client, seen) = seen(session, &grave.arguments.named).await?;
     let question =
         "It ends here. What it made stays in the world, and nobody undoes it any more. Abandon it?";
@@ -124,6 +135,7 @@ pub(crate) async fn pause(
     session: &mut Session<'_>,
     arguments: &Arguments,
 ) -> Result<Exit, CommandError> {
+    arguments.waiting.check()?;
     let (client, seen) = seen(session, &arguments.named).await?;
     let ask = arguments.saying.ask();
     let answer = client.pause(&seen.id, ask.clone()).await;
@@ -134,6 +146,7 @@ pub(crate) async fn resume(
     session: &mut Session<'_>,
     arguments: &Arguments,
 ) -> Result<Exit, CommandError> {
+    arguments.waiting.check()?;
     let (client, seen) = seen(session, &arguments.named).await?;
     let ask = arguments.saying.ask();
     let answer = client.resume(&seen.id, ask.clone()).await;
@@ -144,6 +157,7 @@ pub(crate) async fn retry(
     session: &mut Session<'_>,
     arguments: &Arguments,
 ) -> Result<Exit, CommandError> {
+    arguments.waiting.check()?;
     let (client, seen) = seen(session, &arguments.named).await?;
     let ask = arguments.saying.ask();
     let answer = client.retry(&seen.id, ask.clone()).await;
@@ -182,7 +196,7 @@ impl Delete {
             CommandError::Client(Error::Api(error)) => error.code == tonic::Code::NotFound,
             _ => false,
         };
-        gone && !self.saying.request_id.is_empty()
+        gone && self.saying.request_id.is_some()
     }
 }
 

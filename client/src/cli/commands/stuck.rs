@@ -5,7 +5,7 @@ use causeway_proto::v1::{ListWorkflowsRequest, Workflow};
 use clap::Args;
 
 use super::CommandError;
-use crate::cli::{Exit, Session, render};
+use crate::cli::{Exit, Session, render, values};
 use crate::client::Client;
 use crate::error::Error;
 
@@ -13,7 +13,7 @@ use crate::error::Error;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Only those that also match, such as: labels.team=edge
-    #[arg(long, value_name = "FILTER", default_value = "")]
+    #[arg(long, value_name = "FILTER", default_value = "", value_parser = values::filter)]
     filter: String,
 }
 
@@ -51,7 +51,8 @@ async fn in_state(
     filter: &str,
 ) -> Result<Vec<Workflow>, CommandError> {
     let own = format!("state={}", state.as_str_name());
-    let filter = if filter.trim().is_empty() { own } else { format!("{own} AND {filter}") };
+    // In parentheses: it may have an OR.
+    let filter = if filter.trim().is_empty() { own } else { format!("{own} AND ({filter})") };
     let mut request =
         ListWorkflowsRequest { filter, page_size: PAGE, ..ListWorkflowsRequest::default() };
     let mut found = Vec::new();

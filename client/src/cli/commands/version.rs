@@ -1,7 +1,7 @@
 //! `causeway version`: of this program, and of the daemon if there is one.
 
 use super::CommandError;
-use crate::cli::{Exit, Format, Session};
+use crate::cli::{Exit, Session};
 use crate::retry::Patience;
 use crate::{Client, Error};
 
@@ -16,13 +16,7 @@ pub(crate) async fn run(session: &mut Session<'_>) -> Result<Exit, CommandError>
         Err(error) => return Err(error.into()),
     };
     let document = serde_json::json!({ "client": own, "daemon": daemon });
-    let text = match session.format {
-        Format::Table | Format::Wide | Format::Name => {
-            format!("causeway {own}\ncausewayd {}", daemon.as_deref().unwrap_or("not reached"))
-        }
-        Format::Json | Format::Jsonl => document.to_string(),
-        Format::Yaml => format!("client: {own}\ndaemon: {}", daemon.as_deref().unwrap_or("null")),
-    };
-    session.console.print(&text)?;
+    let daemon = daemon.as_deref().unwrap_or("not reached");
+    session.print_document(&document, own, |_| format!("causeway {own}\ncausewayd {daemon}"))?;
     Ok(Exit::Done)
 }

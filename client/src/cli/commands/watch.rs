@@ -5,7 +5,7 @@ use clap::Args;
 use super::{CommandError, Named};
 use crate::Client;
 use crate::cli::follow::{Follow, follow};
-use crate::cli::render::workflow::describe;
+use crate::cli::render::workflow::{describe, outcome};
 use crate::cli::{Exit, Session, progress, resolve};
 use crate::retry::Patience;
 
@@ -41,7 +41,10 @@ pub(super) async fn conclude(
     };
     match &followed.workflow {
         Some(workflow) => {
-            session.print_one(workflow, &workflow.name, |style| describe(workflow, style))?
+            // A person who has just seen all steps in the picture need not see them again.
+            let seen = session.console.live && session.console.out_terminal;
+            let text = if seen { outcome } else { describe };
+            session.print_one(workflow, &workflow.name, |style| text(workflow, style))?
         }
         None => {
             let why = if followed.exit == Exit::TimedOut {

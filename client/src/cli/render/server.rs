@@ -1,6 +1,7 @@
 //! The daemon's own account of itself.
 
 use causeway_proto::v1::ServerInfo;
+use causeway_proto::v1::server_info::Caller;
 
 use super::super::output::Style;
 use super::{Sheet, time};
@@ -29,6 +30,18 @@ pub(crate) fn info(info: &ServerInfo, style: Style) -> String {
             ("Workflows", workflows.join(", ")),
             ("Callers", info.authentication.clone()),
             ("Draining", draining.to_owned()),
+        ])
+        .finish()
+}
+
+/// Who asks, and what they may do.
+pub(crate) fn caller(caller: &Caller) -> String {
+    Sheet::default()
+        .fields(&[
+            ("Name", caller.principal.clone()),
+            ("Role", caller.role().as_str_name().to_owned()),
+            ("Connections", caller.connections.join(", ")),
+            ("Known by", caller.authentication.clone()),
         ])
         .finish()
 }

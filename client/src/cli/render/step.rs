@@ -2,7 +2,6 @@
 
 use causeway_proto::v1::step::State;
 use causeway_proto::v1::{Failure, Step, UndoOutcome, Waiting, Workflow, undo_outcome};
-use prost_types::Timestamp;
 
 use super::time;
 
@@ -50,20 +49,6 @@ pub(crate) fn mark(state: State) -> Mark {
     }
 }
 
-/// A step in a line of the live view: name, state, time, and what it waits for.
-pub(crate) fn line(step: &Step, now: Timestamp) -> (Mark, String) {
-    let mark = mark(step.state());
-    let end = step.end_time.or_else(|| (mark != Mark::Still).then_some(now));
-    let elapsed = time::span(step.start_time.as_ref(), end.as_ref());
-    let state = if mark == Mark::Still && step.state() != State::Skipped {
-        String::new()
-    } else {
-        words(step.state().as_str_name())
-    };
-    let line = format!("{:<28} {state:<12} {elapsed:>7}  {}", step.name, note(step));
-    (mark, line.trim_end().to_owned())
-}
-
 /// What is worth saying about a step besides its state.
 pub(crate) fn note(step: &Step) -> String {
     if let Some(undo) = step.undo.as_ref().filter(|_| step.state() == State::Undone) {
@@ -80,7 +65,7 @@ pub(crate) fn note(step: &Step) -> String {
     step.summary.clone()
 }
 
-fn undone(undo: &UndoOutcome) -> String {
+pub(crate) fn undone(undo: &UndoOutcome) -> String {
     let kind = words(undo.kind().as_str_name());
     let reason = match undo.reason() {
         undo_outcome::Reason::Unspecified => String::new(),

@@ -4,6 +4,7 @@ use causeway_proto::v1::workflow::{Cause, State};
 use causeway_proto::v1::workflow_result::Result as Built;
 use causeway_proto::v1::{Failure, Finding, LedgerEntry, Workflow, WorkflowResult};
 
+use super::super::commands::explain_of;
 use super::super::output::{Style, text};
 use super::{Sheet, cluster, step, time};
 use crate::watch::is_terminal;
@@ -61,18 +62,27 @@ fn labels(workflow: &Workflow) -> String {
 /// Everything about one workflow that a person needs: how it stands, what failed, what is left, and what to type next.
 #[must_use]
 pub fn describe(workflow: &Workflow, style: Style) -> String {
+    let steps = if workflow.steps.is_empty() { String::new() } else { steps(workflow, style) };
+    told(workflow, &steps, style)
+}
+
+/// The same without the steps.
+pub(crate) fn outcome(workflow: &Workflow, style: Style) -> String {
+    told(workflow, "", style)
+}
+
+fn told(workflow: &Workflow, steps: &str, style: Style) -> String {
     let failure =
         workflow.failure.as_ref().map(|failure| failed(failure, style)).unwrap_or_default();
     let found =
         workflow.failure.as_ref().map(|failure| findings(&failure.findings)).unwrap_or_default();
     let result = workflow.result.as_ref().map(|result| built(result, style)).unwrap_or_default();
-    let steps = if workflow.steps.is_empty() { String::new() } else { steps(workflow, style) };
     let left = if workflow.left.is_empty() { String::new() } else { ledger(&workflow.left, style) };
     heading(workflow)
         .section("Failure", &failure)
         .section("Findings", &found)
         .section("Warnings", &findings(&workflow.warnings))
-        .section("Steps", &steps)
+        .section("Steps", steps)
         .section("Result", &result)
         .section("Left in the world", &left)
         .section("Next", &next_commands(workflow).join("\n"))
@@ -121,12 +131,20 @@ fn failed(failure: &Failure, style: Style) -> String {
         .fields(&[
             ("Step", failure.step.clone()),
             ("Class", failure.class().as_str_name().to_owned()),
-            ("Code", failure.code.clone()),
+            ("Code", coded(&failure.code)),
             ("Request id", failure.request_id.clone()),
             ("At", time::moment(failure.time.as_ref())),
         ])
         .line(&message)
         .finish()
+}
+
+/// A code, and what to type to learn more about it.
+pub(crate) fn coded(code: &str) -> String {
+    match explain_of(code) {
+        Some(more) => format!("{code} ({more})"),
+        None => code.to_owned(),
+    }
 }
 
 fn findings(findings: &[Finding]) -> String {

@@ -197,7 +197,7 @@ async fn a_workflow_is_found_by_the_beginning_of_its_id() {
     assert_eq!(place.run(&["get", "workflows/wab1", "-o", "name"]).await.out, "workflows/wab1\n");
     let ambiguous = place.run(&["get", "wab"]).await;
     assert_eq!(ambiguous.exit, Exit::Input);
-    assert!(ambiguous.err.contains("wab1, wab2"), "{}", ambiguous.err);
+    assert!(ambiguous.err.contains("wab1  QUEUED\n  wab2  QUEUED"), "{}", ambiguous.err);
     assert_eq!(place.run(&["get", "zz"]).await.exit, Exit::NotFound);
     assert_eq!(place.run(&["get", "@last"]).await.exit, Exit::NotFound);
     assert_eq!(place.run(&["get", "Not An Id"]).await.exit, Exit::Input);

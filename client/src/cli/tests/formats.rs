@@ -191,26 +191,6 @@ fn colours_are_used_only_where_they_may_be() {
     );
 }
 
-#[test]
-fn a_step_in_the_live_view_says_how_long_and_what_it_waits_for() {
-    let waiting = Waiting {
-        reason: waiting::Reason::Confirming.into(),
-        on: "2 nodes".to_owned(),
-        ..Waiting::default()
-    };
-    let step = Step {
-        name: "scale-out[burst]".to_owned(),
-        state: step::State::Confirming.into(),
-        start_time: at(0),
-        waiting: Some(waiting),
-        ..Step::default()
-    };
-    let (mark, line) = render::step::line(&step, at(75).unwrap());
-    assert_eq!(mark, render::step::Mark::Moves);
-    let words: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(words, ["scale-out[burst]", "confirming", "1m15s", "confirming:", "2", "nodes"]);
-}
-
 #[tokio::test]
 async fn every_format_prints_the_same_workflow() {
     let script = Script { workflow: failed(), ..Script::default() };

@@ -100,7 +100,7 @@ async fn validate_names_every_wrong_field() {
     assert_eq!(run_at("", folder.path(), &["validate", "-f", path]).await.exit, Exit::Input);
     std::fs::write(path, example::FULL).unwrap();
     assert_eq!(run_at("", folder.path(), &["validate", "-f", path]).await.exit, Exit::Done);
-    assert_eq!(run_at("", folder.path(), &["validate", "-f", "/nowhere"]).await.exit, Exit::Other);
+    assert_eq!(run_at("", folder.path(), &["validate", "-f", "/nowhere"]).await.exit, Exit::Input);
 }
 
 #[tokio::test]
