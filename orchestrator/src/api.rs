@@ -8,6 +8,7 @@ mod convert;
 mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod foreign;
 mod plan;
 mod request;
 mod server;

@@ -1,10 +1,12 @@
 //! The gRPC contract of Causeway: generated types and their one JSON mapping.
 //!
 //! [`v1`] is generated from `proto/causeway/v1/*.proto`. Beside it stands what both ends of the wire must agree on and
-//! protobuf can't say: the mapping to JSON and YAML ([`json`], [`input`]), the limits ([`limits`]), the reasons of errors
-//! ([`reasons`]), every code with what to do about it ([`codes`]) and resource names ([`names`]). This crate knows neither the daemon nor the client.
+//! protobuf can't say: the mapping to JSON and YAML ([`json`], [`input`]), the limits ([`limits`]) and the form of requests
+//! ([`form`]), the reasons of errors ([`reasons`]), every code with what to do about it ([`codes`]) and resource names
+//! ([`names`]). This crate knows neither the daemon nor the client.
 
 pub mod codes;
+pub mod form;
 pub mod input;
 pub mod json;
 pub mod limits;

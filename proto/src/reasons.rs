@@ -18,6 +18,10 @@ reasons! {
     INVALID_FIELD;
     /// A field is understood, but this version does nothing with it yet. INVALID_ARGUMENT, with `BadRequest`.
     NOT_SUPPORTED_YET;
+    /// The bytes that came are not the message of this call. INVALID_ARGUMENT.
+    REQUEST_UNREADABLE;
+    /// The message is larger than the daemon takes. INVALID_ARGUMENT.
+    REQUEST_TOO_LARGE;
     /// A page token was not made by this daemon for this request. INVALID_ARGUMENT.
     PAGE_TOKEN_INVALID;
     /// No such workflow. NOT_FOUND, with `ResourceInfo`.

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use causeway_proto::json::Violation;
 use causeway_proto::v1::StartWorkflowRequest;
-use causeway_proto::v1::start_workflow_request::Spec;
-use causeway_proto::{input, limits};
+use causeway_proto::{form, input, limits};
 use clap::Args;
 
 use super::commands::CommandError;
@@ -52,23 +51,12 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// What is longer than the daemon takes, by the paths of the file: in a request the spec stands under its kind's name.
-fn too_long(request: &StartWorkflowRequest) -> Vec<Violation> {
-    let mut violations = match &request.spec {
-        Some(Spec::HybridCluster(spec)) => limits::check(spec, "spec"),
-        Some(Spec::Noop(spec)) => limits::check(spec, "spec"),
-        None => Vec::new(),
-    };
-    violations.extend(limits::check(&StartWorkflowRequest { spec: None, ..request.clone() }, ""));
-    violations
-}
-
 /// The request in a file's text.
 pub(super) fn decode(text: &str) -> Result<StartWorkflowRequest, CommandError> {
     let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| {
         CommandError::Input { violations: vec![Violation::new("", error.to_string())] }
     })?;
     let request = input::decode(&value).map_err(|violations| CommandError::Input { violations })?;
-    let violations = too_long(&request);
+    let violations = form::check(&request);
     if violations.is_empty() { Ok(request) } else { Err(CommandError::Input { violations }) }
 }

@@ -1,6 +1,8 @@
 //! What a call brings beside its message: who calls, and the trace that it belongs to.
 
 use causeway_engine::event::By;
+use causeway_proto::form;
+use prost::{Message, Name};
 use tonic::{Request, metadata::MetadataMap};
 
 use super::status::Error;
@@ -9,8 +11,20 @@ use crate::{
     config::Role,
 };
 
-/// Recognises the caller, who must have at least `role`.
-pub(super) fn admit<T>(
+/// Recognises the caller, who must have at least `role`, and looks at the form of the request: the one way in, so that no call
+/// is answered without.
+pub(super) fn admit<T: Message + Name>(
+    authenticator: &Authenticator,
+    request: &Request<T>,
+    role: Role,
+) -> Result<Principal, Error> {
+    let principal = recognise(authenticator, request, role)?;
+    let violations = form::check(request.get_ref());
+    if violations.is_empty() { Ok(principal) } else { Err(Error::Invalid(violations)) }
+}
+
+/// Recognises the caller only: for requests whose form is looked at with all else that may be wrong with them.
+pub(super) fn recognise<T>(
     authenticator: &Authenticator,
     request: &Request<T>,
     role: Role,

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use causeway_proto::{
-    limits, names,
+    json, limits, names,
     v1::{self as pb, hybrid_cluster_service_server::HybridClusterService},
 };
+use prost::{Message, Name};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -25,7 +26,7 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    fn viewer<T>(&self, request: Request<T>) -> Result<T, Error> {
+    fn viewer<T: Message + Name>(&self, request: Request<T>) -> Result<T, Error> {
         admit(&self.shared.authenticator, &request, Role::Viewer)?;
         Ok(request.into_inner())
     }
@@ -34,7 +35,10 @@ impl Clusters {
         let wrong = || {
             Error::field(
                 "name",
-                format!("{name:?} is no name; expected hybridClusters/NAME or a cluster id"),
+                format!(
+                    "{} is no name; expected hybridClusters/NAME or a cluster id",
+                    json::shown(name)
+                ),
             )
         };
         let short = names::hybrid_cluster_name(name).ok_or_else(wrong)?;

@@ -9,7 +9,7 @@ use causeway_workflows::preview::{Change, ChangeKind, DIFF_BYTES_MAX};
 use tonic::Request;
 
 use super::{
-    caller::{admit, by},
+    caller::{by, recognise},
     convert, request,
     status::Error,
     workflows::Workflows,
@@ -29,7 +29,7 @@ impl Workflows {
         request: Request<pb::PlanWorkflowRequest>,
     ) -> Result<pb::Plan, Error> {
         // It shows what only those may see who may start, and makes as many calls as a start does.
-        let principal = admit(&self.shared.authenticator, &request, Role::Operator)?;
+        let principal = recognise(&self.shared.authenticator, &request, Role::Operator)?;
         let mut start = request::start(&as_start(request.into_inner()))?;
         start.by = by(&principal, "");
         Ok(plan(&self.shared.handle.plan(&start).await?))

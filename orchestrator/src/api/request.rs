@@ -8,9 +8,10 @@ use causeway_engine::{
     event::{OnFailure, RunOptions},
 };
 use causeway_proto::{
+    form,
     input::{API_VERSION, HYBRID_CLUSTER, NOOP},
     json::{self, Violation},
-    limits::{self, LABELS_BYTES_MAX, NOOP_STEPS, REASON_BYTES_MAX, REQUEST_ID_LEN_MAX},
+    limits::{LABELS_BYTES_MAX, NOOP_STEPS, REASON_BYTES_MAX, REQUEST_ID_LEN_MAX},
     names,
     v1::{self as pb, start_workflow_request::Spec},
 };
@@ -30,27 +31,29 @@ const SPEND_GATE: &str = "approve-spend";
 pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, Error> {
     let mut violations = Vec::new();
     check_ids(request, &mut violations);
-    violations
-        .extend(limits::check(&pb::StartWorkflowRequest { spec: None, ..request.clone() }, ""));
-    violations.extend(labels(&request.labels).err());
+    violations.extend(form::check(request));
+    if !violations.iter().any(|found| found.path.starts_with("labels")) {
+        violations.extend(labels(&request.labels).err());
+    }
     let run = request.run.unwrap_or_default();
     let options = options(&run, &mut violations);
-    let (definition, input) = match &request.spec {
-        Some(Spec::HybridCluster(spec)) => {
-            violations.extend(limits::check(spec, "spec"));
-            ("hybrid-cluster", hybrid_cluster(request, spec))
-        }
-        Some(Spec::Noop(noop)) => {
-            (self_test(noop, &mut violations), self_test_input(request, noop))
-        }
+    let definition = match &request.spec {
+        Some(Spec::HybridCluster(_)) => "hybrid-cluster",
+        Some(Spec::Noop(noop)) => self_test(noop, &mut violations),
         None => {
             violations.push(Violation::new("spec", "is missing; give hybrid_cluster or noop"));
-            ("", serde_json::Value::Null)
+            ""
         }
     };
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
     }
+    // Only now: there are durations that can't be written down.
+    let input = match &request.spec {
+        Some(Spec::HybridCluster(spec)) => hybrid_cluster(request, spec),
+        Some(Spec::Noop(noop)) => self_test_input(request, noop),
+        None => serde_json::Value::Null,
+    };
     Ok(StartRequest {
         id: Some(request.workflow_id.as_str()).filter(|id| !id.is_empty()).map(WorkflowId::from),
         definition: definition.to_owned(),
@@ -66,8 +69,8 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
 fn check_ids(request: &pb::StartWorkflowRequest, violations: &mut Vec<Violation>) {
     if !request.workflow_id.is_empty() && !names::is_id(&request.workflow_id) {
         let message = format!(
-            "{:?} is no id; it has at most 40 of a-z, 0-9 and -, and no - at its ends",
-            request.workflow_id
+            "{} is no id; it has at most 40 of a-z, 0-9 and -, and no - at its ends",
+            json::shown(&request.workflow_id)
         );
         violations.push(Violation::new("workflow_id", message));
     }

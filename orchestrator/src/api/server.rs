@@ -17,8 +17,9 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{service::Routes, transport::server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tower::util::MapResponseLayer;
 
-use super::{admin::Admin, clusters::Clusters, watch::States, workflows::Workflows};
+use super::{admin::Admin, clusters::Clusters, foreign, watch::States, workflows::Workflows};
 use crate::{
     auth::Authenticator,
     clock::{self, Clock},
@@ -129,6 +130,7 @@ pub async fn serve(
     let served = tonic::transport::Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
+        .layer(MapResponseLayer::new(foreign::in_our_words))
         .add_routes(routes)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopped)
         .await;

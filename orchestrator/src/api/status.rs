@@ -1,10 +1,14 @@
 //! The only map from what can go wrong to `tonic::Status`. Reasons are API: they stand in `causeway_proto::reasons`.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, time::Duration};
 
 use causeway_engine::{PublicState, WorkflowId};
 use causeway_proto::{
     json::Violation,
+    limits::REQUEST_BYTES_MAX,
     names,
     reasons::{self, DOMAIN},
 };
@@ -29,6 +33,9 @@ const ETAG_MISMATCH: &str =
     "has changed since it was read; look at it again, and repeat the call with its present etag";
 const UNIMPLEMENTED: &str =
     "is part of the contract, but this version of causewayd does not have it yet";
+const UNREADABLE: &str =
+    "generate the client from the daemon's own contract, which its reflection service shows";
+const PAGE_TOKEN: &str = "was not made for this request; begin again without one";
 const SHUTTING_DOWN: &str =
     "the daemon is shutting down; what was accepted goes on once it is back";
 const RECORD_CORRUPT: &str = "nothing was removed: keep the data directory as it is, and restore a backup into a new one if what it \
@@ -43,6 +50,10 @@ pub enum Error {
     Invalid(Vec<Violation>),
     /// Fields are understood, but nothing is done with them yet.
     NotSupportedYet(Vec<Violation>),
+    /// The bytes are not the message of the call.
+    Unreadable(String),
+    /// The message is too large.
+    TooLarge,
     /// The page token is not ours, or another request's.
     PageToken,
     /// There is no such thing.
@@ -244,13 +255,20 @@ impl From<Error> for Status {
             Error::NotSupportedYet(violations) => {
                 bad_request(reasons::NOT_SUPPORTED_YET, violations)
             }
-            Error::PageToken => bad_request(
-                reasons::PAGE_TOKEN_INVALID,
-                vec![Violation::new(
-                    "page_token",
-                    "was not made for this request; begin again without one",
-                )],
+            Error::Unreadable(why) => plain(
+                Code::InvalidArgument,
+                reasons::REQUEST_UNREADABLE,
+                format!("the request is not the message of this call: {why}; {UNREADABLE}"),
             ),
+            Error::TooLarge => plain(
+                Code::InvalidArgument,
+                reasons::REQUEST_TOO_LARGE,
+                format!("the request has more than {REQUEST_BYTES_MAX} bytes; make it smaller"),
+            ),
+            Error::PageToken => {
+                let violation = Violation::new("page_token", PAGE_TOKEN);
+                bad_request(reasons::PAGE_TOKEN_INVALID, vec![violation])
+            }
             Error::NotFound(resource) => not_found(&resource),
             Error::Exists(resource) => exists(&resource),
             Error::RequestReused { field } => reused(&field),
@@ -260,16 +278,7 @@ impl From<Error> for Status {
             Error::Refused { reason, subject, message, state } => {
                 refused(reason, subject, message, state)
             }
-            Error::PlanStale { message, changed, now } => {
-                let mut details =
-                    with_metadata(reasons::PLAN_STALE, &[("changed", &changed), ("digest", &now)]);
-                details.set_precondition_failure(vec![PreconditionViolation::new(
-                    reasons::PLAN_STALE,
-                    "plan_digest",
-                    message.clone(),
-                )]);
-                Status::with_error_details(Code::FailedPrecondition, message, details)
-            }
+            Error::PlanStale { message, changed, now } => plan_stale(message, &changed, &now),
             Error::PlanUnread(message) => retry(Code::Unavailable, reasons::PLAN_UNREAD, message),
             Error::EtagMismatch { name, etag } => Status::with_error_details(
                 Code::Aborted,
@@ -369,6 +378,13 @@ fn refused(
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
+fn plan_stale(message: String, changed: &str, now: &str) -> Status {
+    let mut details = with_metadata(reasons::PLAN_STALE, &[("changed", changed), ("digest", now)]);
+    let violation = PreconditionViolation::new(reasons::PLAN_STALE, "plan_digest", message.clone());
+    details.set_precondition_failure(vec![violation]);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
 fn retry(code: Code, reason: &str, message: String) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(RETRY_AFTER));
@@ -399,127 +415,4 @@ fn with_metadata(reason: &str, metadata: &[(&str, &str)]) -> ErrorDetails {
 /// Whether a reason is part of the contract.
 fn known(reason: &str) -> bool {
     reasons::ALL.iter().any(|(known, _)| *known == reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(error: Error) -> (Code, String, ErrorDetails) {
-        let status = Status::from(error);
-        let details = status.get_error_details();
-        let info = details.error_info().expect("every error says why").clone();
-        assert_eq!(info.domain, DOMAIN);
-        (status.code(), info.reason, details)
-    }
-
-    #[test]
-    fn every_error_has_its_code_and_reason() {
-        let workflow = || Resource::Workflow("workflows/w1".into());
-        let refused = Error::Refused {
-            reason: reasons::PAST_PIVOT,
-            subject: "workflows/w1".into(),
-            message: "no".into(),
-            state: Some("RUNNING"),
-        };
-        let cases = [
-            (Error::field("a", "b"), Code::InvalidArgument, reasons::INVALID_FIELD),
-            (Error::NotSupportedYet(vec![]), Code::InvalidArgument, reasons::NOT_SUPPORTED_YET),
-            (Error::PageToken, Code::InvalidArgument, reasons::PAGE_TOKEN_INVALID),
-            (Error::NotFound(workflow()), Code::NotFound, reasons::WORKFLOW_NOT_FOUND),
-            (
-                Error::NotFound(Resource::HybridCluster("x".into())),
-                Code::NotFound,
-                reasons::HYBRID_CLUSTER_NOT_FOUND,
-            ),
-            (
-                Error::NotFound(Resource::Step("w".into(), "s".into())),
-                Code::NotFound,
-                reasons::STEP_NOT_FOUND,
-            ),
-            (Error::Exists(workflow()), Code::AlreadyExists, reasons::WORKFLOW_EXISTS),
-            (
-                Error::RequestReused { field: "run".into() },
-                Code::AlreadyExists,
-                reasons::REQUEST_ID_REUSED,
-            ),
-            (Error::RequestExpired, Code::FailedPrecondition, reasons::REQUEST_EXPIRED),
-            (
-                Error::PlanStale { message: "m".into(), changed: "input".into(), now: "d".into() },
-                Code::FailedPrecondition,
-                reasons::PLAN_STALE,
-            ),
-            (Error::WatchTooSlow(Duration::from_secs(60)), Code::Aborted, reasons::WATCH_TOO_SLOW),
-            (Error::PlanUnread("m".into()), Code::Unavailable, reasons::PLAN_UNREAD),
-            (refused, Code::FailedPrecondition, reasons::PAST_PIVOT),
-            (
-                Error::EtagMismatch { name: "w".into(), etag: "7-a".into() },
-                Code::Aborted,
-                reasons::ETAG_MISMATCH,
-            ),
-            (Error::Conflict("c".into()), Code::Aborted, reasons::CONFLICT),
-            (Error::CursorExpired, Code::OutOfRange, reasons::CURSOR_EXPIRED),
-            (Error::Full("watches"), Code::ResourceExhausted, reasons::LIMIT_REACHED),
-            (Error::ShuttingDown, Code::Unavailable, reasons::SHUTTING_DOWN),
-            (Error::StoreUnavailable, Code::Unavailable, reasons::STORE_UNAVAILABLE),
-            (
-                Error::Corrupt { subject: "w".into(), why: "x".into() },
-                Code::DataLoss,
-                reasons::RECORD_CORRUPT,
-            ),
-            (
-                Error::Unimplemented("DeleteWorkflow"),
-                Code::Unimplemented,
-                reasons::RPC_NOT_IMPLEMENTED,
-            ),
-            (
-                Error::Unauthenticated("who?".into()),
-                Code::Unauthenticated,
-                reasons::UNAUTHENTICATED,
-            ),
-            (Error::Denied("no".into()), Code::PermissionDenied, reasons::PERMISSION_DENIED),
-            (Error::Internal("secret detail".into()), Code::Internal, reasons::INTERNAL),
-        ];
-        for (error, code, reason) in cases {
-            let (found, found_reason, _) = status(error);
-            assert_eq!((found, found_reason.as_str()), (code, reason));
-        }
-    }
-
-    #[test]
-    fn every_rule_of_the_engine_is_a_reason_of_the_contract() {
-        for reason in causeway_engine::Reason::ALL {
-            assert!(known(reason.as_str()), "{reason:?}");
-        }
-        for (reason, meaning) in reasons::ALL {
-            assert!(meaning.ends_with('.') && !meaning.contains("///"), "{reason}: {meaning}");
-        }
-    }
-
-    #[test]
-    fn details_fit_the_error() {
-        let (_, _, details) = status(Error::field("spec.vpc.id", "is missing"));
-        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "spec.vpc.id");
-        let (_, _, details) = status(Error::NotFound(Resource::Workflow("workflows/w1".into())));
-        assert_eq!(details.resource_info().unwrap().resource_name, "workflows/w1");
-        let (_, _, details) = status(Error::ShuttingDown);
-        assert!(details.retry_info().is_some());
-        let refused = Error::Refused {
-            reason: reasons::WRONG_STATE,
-            subject: "workflows/w1".into(),
-            message: "m".into(),
-            state: Some("STUCK"),
-        };
-        let (_, _, details) = status(refused);
-        assert_eq!(details.precondition_failure().unwrap().violations[0].subject, "workflows/w1");
-        assert_eq!(details.error_info().unwrap().metadata["state"], "STUCK");
-    }
-
-    #[test]
-    fn a_mistakes_detail_stays_in_the_log() {
-        let status = Status::from(Error::Internal("row 7 of s3cret".into()));
-        assert!(!status.message().contains("s3cret"));
-        let details = status.get_error_details();
-        assert!(status.message().contains(&details.error_info().unwrap().metadata["incident"]));
-    }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use causeway_engine::{Reason, StepName, Verb, Workflow, WorkflowId, state::Phase};
-use causeway_proto::{json::Violation, names, v1 as pb};
+use causeway_proto::{json::Violation, limits::STEP_LEN_MAX, names, v1 as pb};
 use prost::Name;
 use tonic::Request;
 
@@ -129,8 +129,14 @@ fn check<R: Asks>(request: &R) -> Result<(), Error> {
         let message = "is missing; say why: it is kept in the history";
         violations.push(Violation::new("reason", message));
     }
-    if request.step().is_some_and(str::is_empty) {
-        violations.push(Violation::new("step", "is missing; give the name of the step"));
+    match request.step().map(str::len) {
+        Some(0) => violations.push(Violation::new("step", "is missing; give the name of the step")),
+        Some(length) if length > STEP_LEN_MAX => {
+            let message =
+                format!("has {length} bytes, and no step's name has more than {STEP_LEN_MAX}");
+            violations.push(Violation::new("step", message));
+        }
+        _ => {}
     }
     if request.step().is_some() && common.etag.is_empty() {
         let message = "is missing; give the etag of the workflow that the decision was taken on";
@@ -242,7 +248,7 @@ fn stands(state: &Workflow, verb: &Verb) -> bool {
 }
 
 /// The runtime compares the number of records; the rest of an etag is for WaitWorkflow.
-fn etag_position(etag: &str) -> Result<Option<u64>, Error> {
+pub(super) fn etag_position(etag: &str) -> Result<Option<u64>, Error> {
     if etag.is_empty() {
         return Ok(None);
     }

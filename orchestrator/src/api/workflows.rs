@@ -4,20 +4,22 @@ use std::{sync::Arc, time::Duration};
 
 use causeway_engine::{PublicState, Record, Workflow, WorkflowId, event::Event};
 use causeway_proto::{
-    limits, names,
+    json, limits, names,
     v1::{self as pb, workflow_service_server::WorkflowService},
 };
+use prost::{Message, Name};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::{
-    caller::{admit, by, traceparent},
+    caller::{admit, by, recognise, traceparent},
     convert,
     filter::Filter,
     request,
     server::Shared,
     status::{Error, Resource},
     token,
+    verbs::etag_position,
     watch::{self, Stream},
 };
 use crate::{config::Role, runtime::ListToken};
@@ -67,7 +69,7 @@ impl Workflows {
         &self,
         request: Request<pb::StartWorkflowRequest>,
     ) -> Result<pb::Workflow, Error> {
-        let principal = admit(&self.shared.authenticator, &request, Role::Operator)?;
+        let principal = recognise(&self.shared.authenticator, &request, Role::Operator)?;
         let traceparent = traceparent(request.metadata());
         let request = request.into_inner();
         let mut start = request::start(&request)?;
@@ -111,6 +113,7 @@ impl Workflows {
 
     async fn wait(&self, request: pb::WaitWorkflowRequest) -> Result<pb::Workflow, Error> {
         let id = workflow_id("name", &request.name)?;
+        etag_position(&request.etag)?;
         let longest = Duration::from_secs(limits::WAIT_SECONDS_MAX);
         let patience = match request.timeout {
             None => longest,
@@ -165,7 +168,7 @@ impl Workflows {
         Ok(pb::ListWorkflowEventsResponse { events, next_page_token })
     }
 
-    fn viewer<T>(&self, request: Request<T>) -> Result<T, Error> {
+    fn viewer<T: Message + Name>(&self, request: Request<T>) -> Result<T, Error> {
         admit(&self.shared.authenticator, &request, Role::Viewer)?;
         Ok(request.into_inner())
     }
@@ -173,8 +176,12 @@ impl Workflows {
 
 /// The id in a resource name.
 pub(super) fn workflow_id(field: &str, name: &str) -> Result<WorkflowId, Error> {
-    let wrong =
-        || Error::field(field, format!("{name:?} is no name of a workflow; expected workflows/ID"));
+    let wrong = || {
+        Error::field(
+            field,
+            format!("{} is no name of a workflow; expected workflows/ID", json::shown(name)),
+        )
+    };
     names::workflow_id(name).map(WorkflowId::from).ok_or_else(wrong)
 }
 
