@@ -6,6 +6,7 @@ mod bad_world;
 mod build;
 mod cancel;
 mod check;
+mod cli;
 mod crash;
 mod failure;
 mod gate;
