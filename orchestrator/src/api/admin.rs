@@ -1,12 +1,26 @@
 //! AdminService: the daemon itself.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use causeway_proto::v1::{self as pb, admin_service_server::AdminService};
+use causeway_proto::{
+    json::Violation,
+    limits::{DRAIN_SECONDS_DEFAULT, DRAIN_SECONDS_MAX},
+    v1::{self as pb, admin_service_server::AdminService},
+};
 use tonic::{Request, Response, Status};
 
-use super::{caller::admit, convert, server::Shared, status::Error, watch::Stream};
-use crate::{auth::Principal, config::Role, runtime::ListToken};
+use super::{
+    caller::{admit, by},
+    convert, request,
+    server::Shared,
+    status::Error,
+    watch::Stream,
+};
+use crate::{
+    auth::Principal,
+    config::Role,
+    runtime::{ListToken, Repeatable},
+};
 
 /// Summaries that are read at once, for counting.
 const CHUNK: usize = 1000;
@@ -43,6 +57,30 @@ impl Admin {
             time: Some(convert::time((self.shared.clock)())),
             caller: Some(self.caller(principal)),
         })
+    }
+
+    async fn drained(
+        &self,
+        principal: &Principal,
+        request: &pb::DrainRequest,
+    ) -> Result<pb::DrainResponse, Error> {
+        let patience = patience(request.timeout);
+        let checks = [request::request_id(&request.request_id), request::reason(&request.reason)];
+        let mut violations: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+        violations.extend(patience.as_ref().err().cloned());
+        let Ok(patience) = patience else { return Err(Error::Invalid(violations)) };
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations));
+        }
+        let fields = [("reason", request.reason.clone()), ("timeout", format!("{patience:?}"))];
+        let repeatable = Repeatable {
+            id: request.request_id.clone(),
+            rpc: "Drain",
+            fields: fields.map(|(field, text)| (field.to_owned(), text)).into(),
+        };
+        let by = by(principal, &request.reason);
+        let drained = self.shared.handle.drain(by, repeatable, patience).await?;
+        Ok(pb::DrainResponse { parked: drained.parked as u64, in_flight: drained.in_flight as u64 })
     }
 
     fn caller(&self, principal: &Principal) -> pb::server_info::Caller {
@@ -82,6 +120,18 @@ impl Admin {
     }
 }
 
+/// How long a drain waits for calls in flight.
+fn patience(asked: Option<prost_types::Duration>) -> Result<Duration, Violation> {
+    let Some(asked) = asked else { return Ok(Duration::from_secs(DRAIN_SECONDS_DEFAULT)) };
+    let patience = Duration::try_from(asked).ok();
+    let within = patience.filter(|patience| *patience <= Duration::from_secs(DRAIN_SECONDS_MAX));
+    within.ok_or_else(|| {
+        let message =
+            format!("must be a duration of at most {DRAIN_SECONDS_MAX} s, and not negative");
+        Violation::new("timeout", message)
+    })
+}
+
 #[tonic::async_trait]
 impl AdminService for Admin {
     type BackupStream = Stream<pb::BackupResponse>;
@@ -106,7 +156,7 @@ impl AdminService for Admin {
         &self,
         request: Request<pb::DrainRequest>,
     ) -> Result<Response<pb::DrainResponse>, Status> {
-        admit(&self.shared.authenticator, &request, Role::Admin)?;
-        Err(Error::Unimplemented("Drain").into())
+        let principal = admit(&self.shared.authenticator, &request, Role::Admin)?;
+        Ok(Response::new(self.drained(&principal, &request.into_inner()).await?))
     }
 }

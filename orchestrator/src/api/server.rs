@@ -34,6 +34,9 @@ const STALL: Duration = Duration::from_secs(WATCH_STALL_SECONDS_MAX);
 /// Dead connections are found by pings, so that their streams don't count for ever.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// The service that takes work on.
+const WORKFLOWS: &str = "causeway.v1.WorkflowService";
+
 /// What the API needs besides the runtime.
 pub struct Options {
     /// Who may call.
@@ -101,7 +104,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let shared = Arc::new(Shared {
-        handle,
+        handle: handle.clone(),
         authenticator: options.authenticator,
         clock: options.clock,
         store_kind: options.store_kind,
@@ -123,6 +126,15 @@ pub async fn serve(
             "No authentication is configured: whoever can connect from this machine may do everything"
         );
     }
+    let drained = (health.clone(), stopping.clone());
+    tasks.spawn(async move {
+        let (health, stopping) = drained;
+        tokio::select! {
+            // It lives, and answers reads: only new work goes elsewhere.
+            () = handle.drained() => health.set_service_status(WORKFLOWS, ServingStatus::NotServing).await,
+            () = stopping.cancelled() => {}
+        }
+    });
     let stopped = async move {
         stopping.cancelled().await;
         set_serving(&health, false).await;
@@ -165,12 +177,7 @@ fn routes(shared: Arc<Shared>) -> Result<Routes, Error> {
 /// Says of every service, and of the daemon as a whole (the empty name), whether it serves.
 async fn set_serving(health: &HealthReporter, serving: bool) {
     let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let services = [
-        "",
-        "causeway.v1.WorkflowService",
-        "causeway.v1.HybridClusterService",
-        "causeway.v1.AdminService",
-    ];
+    let services = ["", WORKFLOWS, "causeway.v1.HybridClusterService", "causeway.v1.AdminService"];
     for service in services {
         health.set_service_status(service, status).await;
     }

@@ -38,6 +38,8 @@ const UNREADABLE: &str =
 const PAGE_TOKEN: &str = "was not made for this request; begin again without one";
 const SHUTTING_DOWN: &str =
     "the daemon is shutting down; what was accepted goes on once it is back";
+const DRAINING: &str = "the daemon was drained: it takes nothing on until it is started anew, and answers reads; what was \
+                        accepted goes on then";
 const RECORD_CORRUPT: &str = "nothing was removed: keep the data directory as it is, and restore a backup into a new one if what it \
                               says is needed";
 const STORE_UNAVAILABLE: &str = "the store does not answer; whether this call was written is unknown: \
@@ -104,6 +106,8 @@ pub enum Error {
     WatchTooSlow(Duration),
     /// A limit is reached.
     Full(&'static str),
+    /// The daemon was drained.
+    Draining,
     /// The daemon is going down.
     ShuttingDown,
     /// The store does not answer.
@@ -219,6 +223,7 @@ impl Error {
                 Self::EtagMismatch { name: name(), etag: String::new() }
             }
             runtime::Error::ShuttingDown => Self::ShuttingDown,
+            runtime::Error::Draining => Self::Draining,
             runtime::Error::StoreFailed(why) => {
                 tracing::warn!(%why, "A call could not be answered: the store does not answer");
                 Self::StoreUnavailable
@@ -298,6 +303,7 @@ impl From<Error> for Status {
             Error::ShuttingDown => {
                 retry(Code::Unavailable, reasons::SHUTTING_DOWN, SHUTTING_DOWN.to_owned())
             }
+            Error::Draining => retry(Code::Unavailable, reasons::DRAINING, DRAINING.to_owned()),
             Error::StoreUnavailable => {
                 retry(Code::Unavailable, reasons::STORE_UNAVAILABLE, STORE_UNAVAILABLE.to_owned())
             }

@@ -13,15 +13,13 @@ impl Runtime {
     /// # Errors
     /// [`Error::Rejected`] where it has not ended, [`Error::NotFound`], [`Error::EtagMismatch`], those of a repeated request.
     pub(super) async fn delete(&self, id: &WorkflowId, ask: &Ask) -> Result<(), Error> {
-        if self.is_draining() {
-            return Err(Error::ShuttingDown);
-        }
         let memo = self.memo(&ask.by, &ask.request);
         if let Some(memo) = &memo
             && self.recall(memo).await?.is_some()
         {
             return Ok(());
         }
+        self.admits()?;
         let state = self.state(id).await?;
         ask.check_etag(&state)?;
         state.may_be_deleted().map_err(|rejection| Error::Rejected {

@@ -86,6 +86,9 @@ pub enum Error {
         /// The etag now.
         have: String,
     },
+    /// The daemon was drained.
+    #[error("the daemon was drained: it takes nothing on until it is started anew")]
+    Draining,
     /// The daemon is stopping.
     #[error("the daemon is shutting down; ask again in a moment")]
     ShuttingDown,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_engine::event::By;
 use causeway_engine::{Input, Record, Time, Verb, Workflow, WorkflowId};
@@ -9,6 +10,7 @@ use causeway_workflows::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::cluster::ClusterRecord;
+use super::draining::Drained;
 use super::error::Error;
 use super::owner::Mail;
 use super::requests::Repeatable;
@@ -166,6 +168,13 @@ impl Handle {
     /// request.
     pub async fn ask(&self, id: &WorkflowId, verb: Verb, ask: Ask) -> Result<Arc<Workflow>, Error> {
         let memo = self.runtime.memo(&ask.by, &ask.request);
+        if let Err(refused) = self.runtime.admits() {
+            let known = match &memo {
+                Some(memo) => self.runtime.known(memo).await?,
+                None => None,
+            };
+            return if known.is_some() { self.get(id).await } else { Err(refused) };
+        }
         let input = Input::Asked { verb, by: ask.by.clone() };
         if let Some(slot) = self.runtime.slot(id) {
             let (reply, answer) = oneshot::channel();
@@ -194,6 +203,25 @@ impl Handle {
     /// [`Error::Rejected`] where it has not ended, [`Error::EtagMismatch`], [`Error::NotFound`], those of a repeated request.
     pub async fn delete(&self, id: &WorkflowId, ask: &Ask) -> Result<(), Error> {
         self.runtime.delete(id, ask).await
+    }
+
+    /// Takes nothing on any more, and begins nothing; waits for at most `patience` for what is in flight. Reads go on, and what
+    /// is live goes on at the next start.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`], those of a repeated request.
+    pub async fn drain(
+        &self,
+        by: By,
+        request: Repeatable,
+        patience: Duration,
+    ) -> Result<Drained, Error> {
+        self.runtime.drain_by(by, request, patience).await
+    }
+
+    /// Once nothing is taken on any more.
+    pub async fn drained(&self) {
+        self.runtime.draining.cancelled().await;
     }
 
     /// When a workflow was deleted; none where it was not.

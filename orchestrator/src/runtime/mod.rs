@@ -6,6 +6,7 @@ mod cluster;
 mod cluster_tests;
 mod codec;
 mod delete;
+mod draining;
 mod error;
 mod executor;
 mod feed;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
+pub use draining::Drained;
 pub use error::Error;
 pub use feed::{Change, Commits};
 pub use handle::{Ask, Handle, Info, ListToken, Listed};
@@ -115,7 +117,10 @@ pub struct Runtime {
     timers: Timers,
     permits: Semaphore,
     tasks: TaskTracker,
+    /// Nothing is taken on or begun any more.
     draining: CancellationToken,
+    /// The process is ending.
+    stopping: CancellationToken,
     failed: watch::Sender<Option<String>>,
     next_order: Mutex<u64>,
     /// Held while a workflow takes the name of its cluster.
@@ -152,6 +157,7 @@ impl Runtime {
             permits: Semaphore::new(OPERATIONS_MAX),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
             failed: watch::channel(None).0,
             next_order: Mutex::new(1),
             naming: tokio::sync::Mutex::default(),
@@ -165,11 +171,11 @@ impl Runtime {
         Handle::new(self.clone())
     }
 
-    /// Fires timers until the daemon drains.
+    /// Fires timers until the daemon drains; returns once it stops.
     pub async fn run_timers(self: Arc<Self>) {
         loop {
             tokio::select! {
-                () = self.draining.cancelled() => return,
+                () = self.draining.cancelled() => return self.stopping.cancelled().await,
                 () = self.timers.wait((self.clock)()) => {}
             }
             for workflow in self.timers.take_due((self.clock)()) {
@@ -180,12 +186,12 @@ impl Runtime {
         }
     }
 
-    /// Forgets the requests whose time is over, now and every hour, until the daemon drains.
+    /// Forgets the requests whose time is over, now and every hour, until the daemon stops.
     pub async fn run_forgetting(self: Arc<Self>) {
         let mut hours = tokio::time::interval(FORGET_EVERY);
         loop {
             tokio::select! {
-                () = self.draining.cancelled() => return,
+                () = self.stopping.cancelled() => return,
                 _ = hours.tick() => {}
             }
             if let Err(error) = self.forget_requests().await {
@@ -199,16 +205,14 @@ impl Runtime {
         Ok(())
     }
 
-    /// Stops admitting and starting; waits, for at most `patience`, until what is in flight has been answered and written.
-    /// What is still in flight then is resolved at the next start.
+    /// Stops admitting and starting, for good; waits, for at most `patience`, until what is in flight has been answered and
+    /// written. What is still in flight then is resolved at the next start.
     pub async fn drain(&self, patience: Duration) {
+        self.stopping.cancel();
         self.draining.cancel();
-        self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
-            tracing::warn!(
-                tasks = self.tasks.len(),
-                "Calls are still in flight; they are resolved at the next start"
-            );
+        let tasks = self.settle(patience).await;
+        if tasks > 0 {
+            tracing::warn!(tasks, "Calls are still in flight; they are resolved at the next start");
         }
     }
 
@@ -226,6 +230,7 @@ impl Runtime {
         tracing::error!(error = %error, "The store refused to write; the daemon ends, and recovers at its next start");
         // First of all, so that whoever sees the end of the rest knows why.
         self.failed.send_replace(Some(error.to_string()));
+        self.stopping.cancel();
         self.draining.cancel();
     }
 

@@ -57,15 +57,13 @@ impl Runtime {
     }
 
     async fn start_now(self: &Arc<Self>, request: StartRequest) -> Result<WorkflowId, Error> {
-        if self.is_draining() {
-            return Err(Error::ShuttingDown);
-        }
         let memo = self.memo(&request.by, &request.request);
         if let Some(memo) = &memo
             && let Some(known) = self.known(memo).await?
         {
             return Ok(known);
         }
+        self.admits()?;
         let mut started = self.prepare(&request).await?;
         if !request.plan_digest.is_empty() {
             started.plan =

@@ -217,6 +217,17 @@ pub struct RequestRow {
     pub expires_ms: u64,
 }
 
+/// What is remembered and audited without being about any workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Who may write.
+    pub fence: Fence,
+    /// Requests to remember. Refused where a row of that key is there.
+    pub requests: Vec<RequestRow>,
+    /// Audit rows.
+    pub audit: Vec<Vec<u8>>,
+}
+
 /// The removal of an ended workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {

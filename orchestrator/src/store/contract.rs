@@ -47,6 +47,7 @@ macro_rules! contract_suite {
                 all_keys_or_none_are_acquired the_last_claimant_takes_the_row_with_it claim_conditions_name_the_claimants
                 a_request_is_remembered_once_until_it_expires cluster_records_have_versions
                 a_long_cluster_record_is_a_blob_that_outlives_its_workflow
+                a_note_is_remembered_and_audited_and_is_about_no_workflow
                 sealed_values_are_kept_replaced_and_removed blobs_must_be_there_to_be_referred_to
                 unreferred_blobs_are_collected audit_rows_come_in_order;
             lists: summaries_come_newest_first_in_pages only_live_workflows_are_listed_for_recovery

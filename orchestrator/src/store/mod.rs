@@ -15,6 +15,7 @@ mod error;
 mod failpoint;
 mod keys;
 pub mod memory;
+mod note;
 mod open;
 mod plan;
 mod port;
@@ -32,7 +33,7 @@ use tokio::sync::watch;
 
 pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
-    Append, BlobId, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Position,
+    Append, BlobId, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Note, Position,
     Removal, RequestRow,
 };
 pub use error::{Error, Refusal};
@@ -80,6 +81,12 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// [`Error::Refused`] where it has not ended, or a request is known; [`Error::Fenced`], [`Error::Failed`].
     async fn remove(&self, removal: Removal) -> Result<Position, Error>;
+
+    /// Remembers requests, and audits, what is about no workflow: in one commit, durable when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where a request is known; [`Error::Fenced`], [`Error::Failed`].
+    async fn note(&self, note: Note) -> Result<Position, Error>;
 
     /// When a workflow was removed, in milliseconds since the epoch; `None` where it was not.
     ///
@@ -293,7 +300,7 @@ pub struct ClaimRow {
 pub struct FeedRow {
     /// Its place in commit order, without gaps.
     pub position: u64,
-    /// Whose records.
+    /// Whose records; empty for a [`Note`], which has none.
     pub workflow: String,
     /// The number of its first record. They are gone once the workflow is removed.
     pub first: u64,

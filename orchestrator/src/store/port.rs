@@ -6,7 +6,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::append::{Append, BlobId, ClusterRow, Fence, Position, Removal, RequestRow};
+use super::append::{Append, BlobId, ClusterRow, Fence, Note, Position, Removal, RequestRow};
 use super::error::Error;
 use super::keys::{self, Family};
 use super::rows::{Backend, Positions, Rows, keys_of};
@@ -55,6 +55,10 @@ impl<B: Backend> Store for B {
 
     async fn remove(&self, removal: Removal) -> Result<Position, Error> {
         removal::remove(self, removal).await
+    }
+
+    async fn note(&self, note: Note) -> Result<Position, Error> {
+        super::note::note(self, note).await
     }
 
     async fn removed(&self, workflow: &str) -> Result<Option<u64>, Error> {

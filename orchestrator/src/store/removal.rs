@@ -9,14 +9,15 @@ use super::keys::{self, Family};
 use super::rows::{Backend, Counters, Rows, Stage, keys_of};
 use super::table::{self, HeadRow};
 
-/// The first record of a feed row that stands for a removal: no other row has neither records before it nor any of its own.
+/// The first record of a feed row that stands for a removal: no other row of a workflow has neither records before it nor any of
+/// its own.
 const REMOVED_FROM: u64 = 0;
 
 impl FeedRow {
     /// Whether the workflow was removed there.
     #[must_use]
     pub fn is_removal(&self) -> bool {
-        self.first == REMOVED_FROM && self.count == 0
+        self.first == REMOVED_FROM && self.count == 0 && !self.workflow.is_empty()
     }
 }
 

@@ -59,6 +59,7 @@ fn every_error_has_its_code_and_reason() {
         (Error::CursorExpired, Code::OutOfRange, reasons::CURSOR_EXPIRED),
         (Error::WatchTooSlow(Duration::from_secs(60)), Code::Aborted, reasons::WATCH_TOO_SLOW),
         (Error::Full("watches"), Code::ResourceExhausted, reasons::LIMIT_REACHED),
+        (Error::Draining, Code::Unavailable, reasons::DRAINING),
         (Error::ShuttingDown, Code::Unavailable, reasons::SHUTTING_DOWN),
         (Error::StoreUnavailable, Code::Unavailable, reasons::STORE_UNAVAILABLE),
         (

@@ -2,8 +2,8 @@
 
 use super::{Place, hold, refusal, write};
 use crate::store::{
-    Append, BlobId, ClusterWrite, Condition, Error, Fence, Join, Leave, LockRow, Refusal, Removal,
-    RequestRow, Store,
+    Append, BlobId, ClusterWrite, Condition, Error, Fence, Join, Leave, LockRow, Note, Refusal,
+    Removal, RequestRow, Store,
 };
 
 fn row(key: &str, workflow: &str, step: Option<&str>) -> LockRow {
@@ -295,4 +295,28 @@ pub(in crate::store) async fn audit_rows_come_in_order(place: &impl Place) {
     assert_eq!(rows, [(1, &b"1a"[..]), (1, b"1b"), (1, b"1c"), (2, b"2a")]);
     assert_eq!(store.audit(0, 0, 2).await.unwrap().len(), 3, "a batch's rows come together");
     assert_eq!(store.audit(0, 1, 10).await.unwrap().len(), 1);
+}
+
+pub(in crate::store) async fn a_note_is_remembered_and_audited_and_is_about_no_workflow(
+    place: &impl Place,
+) {
+    let store = place.open();
+    let fence = store.own(0).await.unwrap();
+    store.append(write(fence, "w1", 0, &["a"])).await.unwrap();
+    let request = |key: &str| RequestRow { key: key.into(), body: b"b".to_vec(), expires_ms: 9 };
+    let note =
+        |key: &str| Note { fence, requests: vec![request(key)], audit: vec![b"who".to_vec()] };
+    assert_eq!(store.note(note("r1")).await.unwrap().number, 2);
+    let known = Refusal::RequestKnown { key: "r1".to_owned() };
+    assert_eq!(refusal(store.note(note("r1")).await), known);
+    drop(store);
+    let store = place.open();
+    let newer = store.own(0).await.unwrap();
+    assert!(matches!(store.note(note("r2")).await, Err(Error::Fenced { .. })));
+    let other = Note { fence: newer, requests: vec![request("r3")], audit: vec![] };
+    assert_eq!(store.note(other).await.unwrap().number, 3);
+    assert_eq!(store.request("r1").await.unwrap(), Some(request("r1")));
+    let feed = store.feed(0, 1, 9).await.unwrap();
+    assert_eq!((feed[0].workflow.as_str(), feed[0].is_removal()), ("", false));
+    assert_eq!(store.audit(0, 1, 1).await.unwrap(), [(2, b"who".to_vec())]);
 }
