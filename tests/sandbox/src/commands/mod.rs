@@ -1,7 +1,6 @@
 //! The sandbox's command line: `run`, `up`, `world`, `fault`. Results go to stdout, progress to stderr.
 
 mod daemon;
-mod progress;
 mod remote;
 mod report;
 mod run;

@@ -3,24 +3,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context as _, bail};
-use causeway_client::{Client, Error};
+use causeway_client::{Client, cli};
 use causeway_proto::{
     input,
-    v1::{StartWorkflowRequest, Workflow, watch_workflow_response::Message, workflow::State},
+    v1::{StartWorkflowRequest, Workflow},
 };
 use causeway_sandbox::{instances::companion, world::World};
-use tonic::Code;
 
-use super::{WorldArgs, daemon::Daemon, progress::Progress, report, up};
+use super::{WorldArgs, daemon::Daemon, report, up};
 
 /// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
-/// How long a workflow that rests may be silent before it is taken for resting: other undos of a stuck one go on.
-const REST: Duration = Duration::from_secs(3);
+const INTERRUPTED: u8 = cli::Exit::Detached as u8;
 
 /// How a run ended.
 enum End {
@@ -110,7 +107,8 @@ async fn build(world: &World, daemon: &mut Daemon, file: &Path) -> anyhow::Resul
         End::Refused(code) => Ok(code),
         End::Workflow(workflow) => {
             report::show(world, &workflow).await?;
-            Ok(exit_code(workflow.state()))
+            let exit = cli::Exit::of_workflow(&workflow, false).unwrap_or(cli::Exit::Other);
+            Ok(exit as u8)
         }
     }
 }
@@ -122,13 +120,18 @@ async fn start_and_follow(client: &Client, file: &Path) -> anyhow::Result<End> {
         Ok(workflow) => workflow,
         Err(error) => {
             eprintln!("The daemon refused: {error}");
-            return Ok(End::Refused(refusal_code(&error)));
+            return Ok(End::Refused(cli::Exit::of_error(&error) as u8));
         }
     };
-    let mut progress = Progress::begin();
-    let followed = follow(client, &workflow.name, &mut progress).await;
-    progress.end();
-    Ok(End::Workflow(Box::new(followed?)))
+    let mut console = cli::Console::standard();
+    let mut progress = cli::progress_for(&mut console);
+    let followed =
+        cli::follow(client, &workflow.id, &cli::Follow::default(), &mut *progress).await?;
+    match followed.workflow {
+        Some(workflow) => Ok(End::Workflow(Box::new(workflow))),
+        // Interrupted, which ends the daemon and its world as well.
+        None => Ok(End::Refused(followed.exit as u8)),
+    }
 }
 
 /// The request of an input file; `None` where it is wrong, which has been said.
@@ -151,61 +154,5 @@ fn read(file: &Path) -> anyhow::Result<Option<StartWorkflowRequest>> {
             violations.iter().for_each(|violation| eprintln!("{}: {violation}", file.display()));
             Ok(None)
         }
-    }
-}
-
-/// Shows the workflow's events until it is over, or has rested for a while.
-async fn follow(client: &Client, name: &str, progress: &mut Progress) -> anyhow::Result<Workflow> {
-    let mut watch = client.watch(name, "");
-    let mut rests = false;
-    loop {
-        let next = if rests {
-            match tokio::time::timeout(REST, watch.next()).await {
-                Ok(next) => next?,
-                Err(_silent) => break,
-            }
-        } else {
-            watch.next().await?
-        };
-        let state = match next {
-            Some(Message::Event(event)) => {
-                progress.show(&event);
-                event.state()
-            }
-            Some(Message::Snapshot(workflow)) => workflow.state(),
-            Some(Message::Heartbeat(_)) => continue,
-            Some(Message::Deleted(_)) | None => break,
-        };
-        rests = is_resting(state);
-    }
-    Ok(client.get(name).await?)
-}
-
-fn is_resting(state: State) -> bool {
-    matches!(state, State::Stuck | State::Paused | State::AwaitingApproval | State::Quarantined)
-}
-
-/// As the client's: one table.
-fn exit_code(state: State) -> u8 {
-    match state {
-        State::Succeeded => 0,
-        State::Rejected => 2,
-        State::Compensated => 3,
-        State::Cancelled => 4,
-        State::Stuck => 5,
-        State::Abandoned => 12,
-        State::Paused | State::AwaitingApproval | State::Quarantined => 13,
-        State::Unspecified | State::Queued | State::Running | State::Compensating => 1,
-    }
-}
-
-fn refusal_code(error: &Error) -> u8 {
-    match error.code() {
-        Some(Code::InvalidArgument) => 2,
-        Some(Code::PermissionDenied | Code::Unauthenticated) => 8,
-        Some(Code::NotFound) => 9,
-        Some(Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted) => 10,
-        Some(_) => 1,
-        None => 7,
     }
 }
