@@ -265,6 +265,39 @@ async fn history_and_lists_come_in_pages_that_show_everything_once() {
     daemon.stop().await;
 }
 
+#[tokio::test]
+async fn pages_show_each_once_while_workflows_come_and_go() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    let mut names = Vec::new();
+    for _ in 0..9 {
+        names.push(daemon.finished().await.name);
+    }
+    names.reverse();
+    let (mut listed, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = pb::ListWorkflowsRequest { page_size: 2, page_token, ..Default::default() };
+        let page = daemon.workflows().list_workflows(request).await.unwrap().into_inner();
+        listed.extend(page.workflows.into_iter().map(|workflow| workflow.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+        daemon.finished().await;
+        if listed.len() == 4 {
+            // Of those that were shown, the one at which the page ended among them, and of those that were not.
+            for name in [&names[2], &names[3], &names[4], &names[7]] {
+                let request =
+                    pb::DeleteWorkflowRequest { name: name.clone(), ..Default::default() };
+                daemon.workflows().delete_workflow(request).await.unwrap();
+            }
+        }
+    }
+    let expected = names.iter().enumerate().filter(|(n, _)| ![4, 7].contains(n));
+    let expected: Vec<_> = expected.map(|(_, name)| name).collect();
+    assert_eq!(listed.iter().collect::<Vec<_>>(), expected);
+    daemon.stop().await;
+}
+
 /// The guide's cluster, as a request.
 fn guide() -> pb::StartWorkflowRequest {
     let document: serde_json::Value =
