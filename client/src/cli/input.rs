@@ -53,9 +53,12 @@ fn read_text(path: &Path) -> std::io::Result<String> {
 
 /// The request in a file's text.
 pub(super) fn decode(text: &str) -> Result<StartWorkflowRequest, CommandError> {
-    let value: serde_json::Value = serde_saphyr::from_str(text).map_err(|error| {
-        CommandError::Input { violations: vec![Violation::new("", error.to_string())] }
-    })?;
+    // The place is named and not shown: there may be a script with a token in it.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let value: serde_json::Value =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            CommandError::Input { violations: vec![Violation::new("", error.to_string())] }
+        })?;
     let request = input::decode(&value).map_err(|violations| CommandError::Input { violations })?;
     let violations = form::check(&request);
     if violations.is_empty() { Ok(request) } else { Err(CommandError::Input { violations }) }

@@ -224,8 +224,9 @@ fn failure(step: &Step) -> String {
 /// A wait that is no failure: for a time, a key, or a person.
 fn waits(step: &Step, now: Timestamp) -> String {
     let Some(waiting) = &step.waiting else { return "waits".to_owned() };
-    let left = waiting.until.as_ref().map(|until| time::span(Some(&now), Some(until)));
-    let left = left.map(|left| format!(", {left} more")).unwrap_or_default();
+    let left = waiting.until.as_ref().filter(|until| order(&now, until).is_lt());
+    let left = left.map(|until| format!(", {} more", time::span(Some(&now), Some(until))));
+    let left = left.unwrap_or_default();
     let on = match step.summary.as_str() {
         summary if waiting.on == step.name && !summary.is_empty() => summary,
         _ => &waiting.on,
@@ -240,7 +241,9 @@ fn waits(step: &Step, now: Timestamp) -> String {
 fn again(step: &Step, now: Timestamp) -> String {
     let until = step.waiting.as_ref().and_then(|waiting| waiting.until);
     match until {
-        Some(until) => format!("again in {}", time::span(Some(&now), Some(&until))),
-        None => "again soon".to_owned(),
+        Some(until) if order(&now, &until).is_lt() => {
+            format!("again in {}", time::span(Some(&now), Some(&until)))
+        }
+        _ => "again soon".to_owned(),
     }
 }
