@@ -52,7 +52,7 @@ impl Workflow {
     /// The state after its first record.
     #[must_use]
     pub fn begin(started: &Started, at: Time) -> Self {
-        Self {
+        let mut begun = Self {
             id: started.id.clone(),
             definition: started.definition.clone(),
             input: Arc::new(started.input.clone()),
@@ -81,8 +81,16 @@ impl Workflow {
             steps: started.steps.iter().cloned().map(|spec| Step::new(Arc::new(spec))).collect(),
             ran_ms: 0,
             running_since: None,
+            teardown: started.teardown.as_deref().cloned().map(Arc::new),
             quarantine: None,
+        };
+        for inherited in started.teardown.iter().flat_map(|teardown| &teardown.steps) {
+            let mut steps = begun.steps.iter_mut();
+            if let Some(step) = steps.find(|step| step.spec.name == inherited.step) {
+                step.inherit(inherited);
+            }
         }
+        begun
     }
 
     /// Takes one more event.
@@ -435,7 +443,9 @@ impl Step {
                     self.effects.iter_mut().for_each(|object| object.present = false);
                 }
                 self.undo = UndoPhase::Ended(undone.clone());
-                self.claim = None;
+                if !undone.keeps() {
+                    self.claim = None;
+                }
                 self.ended_at = Some(at);
                 self.skip_asked = None;
             }

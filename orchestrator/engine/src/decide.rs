@@ -161,6 +161,9 @@ impl Draft<'_> {
         };
         if !self.state.admitted && !self.state.is_ended() {
             self.emit(Event::Failed { step: first, failure: failure.clone() });
+            if self.state.teardown.is_some() {
+                return self.end(End::Rejected);
+            }
             self.turn(Cause::Failure, By::default());
         }
     }

@@ -9,6 +9,7 @@ use crate::definition::{DefinitionRef, StepSpec};
 use crate::failure::{Failure, Finding};
 use crate::ids::{ResourceKey, StepName, Time, WorkflowId};
 pub use crate::outcome::{Cause, Claim, End, Object, Origin, Resolution, Undone, Verdict};
+use crate::teardown::Teardown;
 
 /// One record: an event, its number in the workflow's journal (from 1), and when it was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +93,9 @@ pub struct Started {
     /// The plan that it is held to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanBinding>,
+    /// The build that it undoes; none: it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<Box<Teardown>>,
 }
 
 /// What a workflow is held to that was started by a plan.

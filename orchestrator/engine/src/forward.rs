@@ -114,6 +114,9 @@ impl Draft<'_> {
         if !self.state.admitted && !self.admit() {
             return;
         }
+        if self.state.teardown.is_some() {
+            return self.turn(Cause::Teardown, self.state.started_by.clone());
+        }
         if self.state.timeout_at().is_some_and(|at| at <= self.now) {
             return self.turn(Cause::Timeout, By::default());
         }

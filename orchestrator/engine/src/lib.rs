@@ -12,6 +12,7 @@ pub mod input;
 mod outcome;
 mod quarantine;
 pub mod state;
+pub mod teardown;
 mod undo;
 mod verbs;
 pub mod view;

@@ -112,6 +112,8 @@ pub enum Cause {
     Timeout,
     /// A gate was denied, or lapsed.
     Denied,
+    /// It is a teardown: undoing is what it was started for.
+    Teardown,
 }
 
 /// How a workflow ended.

@@ -186,6 +186,7 @@ fn nothing_known(id: &WorkflowId) -> Started {
         by: Default::default(),
         traceparent: String::new(),
         plan: None,
+        teardown: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::event::{By, Cause, Claim, End, Object, PlanBinding, RunOptions, Undon
 use crate::failure::{Failure, Finding};
 use crate::ids::{ResourceKey, StepName, Time, WorkflowId};
 pub use crate::quarantine::Quarantine;
+use crate::teardown::Teardown;
 
 /// Which way a workflow goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,6 +340,8 @@ pub struct Workflow {
     pub ran_ms: u64,
     /// Since when the forward clock runs.
     pub running_since: Option<Time>,
+    /// The build that it undoes; none: it is one.
+    pub teardown: Option<Arc<Teardown>>,
     /// Why it is kept apart, where its records can't all be read. No record says so: whoever reads them does.
     pub quarantine: Option<Arc<Quarantine>>,
 }
@@ -356,7 +359,7 @@ impl Workflow {
     /// Whether a pivot has made its first mutation: from here the only way is forward.
     #[must_use]
     pub fn past_pivot(&self) -> bool {
-        self.steps.iter().any(|step| step.spec.pivot && step.touched)
+        self.tears_down() || self.steps.iter().any(|step| step.spec.pivot && step.touched)
     }
 
     /// Whether anything was ever about to be changed.
@@ -444,7 +447,9 @@ impl Workflow {
     pub fn claims(&self) -> Vec<&Claim> {
         let undone = matches!(self.end, Some(End::Rejected | End::Compensated | End::Cancelled));
         // What is only known in part can't be undone by its record: nobody would ever give the claims up.
-        if undone || (self.quarantine.is_some() && self.is_ended()) {
+        let lost = undone || (self.quarantine.is_some() && self.is_ended());
+        // A teardown gives them up one by one: where it ends early, the cluster's record still has the others.
+        if lost && self.teardown.is_none() {
             return Vec::new();
         }
         self.steps.iter().filter_map(|step| step.claim.as_ref()).collect()

@@ -48,12 +48,7 @@ impl Step {
 
     /// Whether its undo left something in use, so that what it stands on must stay too.
     fn keeps_prerequisites(&self) -> bool {
-        matches!(
-            &self.undo,
-            UndoPhase::Ended(
-                Undone::Kept { in_use: true, .. } | Undone::Skipped { gone: false, .. }
-            )
-        )
+        matches!(&self.undo, UndoPhase::Ended(undone) if undone.keeps())
     }
 }
 
@@ -88,6 +83,7 @@ impl Draft<'_> {
         let touched = self.state.ever_applied() || self.state.steps.iter().any(undone);
         let end = match self.state.cause {
             _ if self.state.steps.iter().any(left) => End::Abandoned,
+            Some(Cause::Teardown) => End::Succeeded,
             Some(Cause::Cancel) => End::Cancelled,
             _ if !touched => End::Rejected,
             _ => End::Compensated,

@@ -58,18 +58,22 @@ impl Draft<'_> {
     }
 
     fn cancel(&mut self, state: PublicState, by: &By) -> Answer {
+        let is_teardown = self.state.teardown.is_some();
         if state == PublicState::Queued
             || (!self.state.admitted && self.state.direction == Direction::Forward)
         {
             self.end(End::Cancelled);
+        } else if self.state.past_pivot()
+            && (is_teardown || self.state.direction == Direction::Forward)
+        {
+            let message = format!(
+                "workflow {} is past its pivot: from here the only way is forward",
+                self.state.id
+            );
+            return refuse(Reason::PastPivot, message);
+        } else if is_teardown {
+            self.end(End::Cancelled);
         } else if self.state.direction == Direction::Forward {
-            if self.state.past_pivot() {
-                let message = format!(
-                    "workflow {} is past its pivot: from here the only way is forward",
-                    self.state.id
-                );
-                return refuse(Reason::PastPivot, message);
-            }
             self.turn(Cause::Cancel, by.clone());
         }
         Ok(())

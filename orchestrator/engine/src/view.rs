@@ -200,7 +200,7 @@ impl Workflow {
         if self.steps.iter().any(Step::is_stuck) {
             return PublicState::Stuck;
         }
-        if !forward {
+        if !forward && self.teardown.is_none() {
             return PublicState::Compensating;
         }
         let gate = self.steps.iter().any(|step| matches!(step.phase, Phase::GateOpen { .. }));

@@ -105,11 +105,8 @@ impl Workflow {
 
     /// Back, where that is still possible; else out.
     fn way_out(&self) -> String {
-        if self.direction == Direction::Forward && !self.past_pivot() {
-            self.command("cancel")
-        } else {
-            self.give_up()
-        }
+        let back = self.direction == Direction::Forward || self.teardown.is_some();
+        if back && !self.past_pivot() { self.command("cancel") } else { self.give_up() }
     }
 
     fn give_up(&self) -> String {

@@ -6,5 +6,6 @@ mod golden;
 mod properties;
 mod quarantine;
 mod sim;
+mod teardown;
 mod undo;
 mod verbs;

@@ -83,6 +83,7 @@ impl Sim {
             by: by(),
             traceparent: String::new(),
             plan: None,
+            teardown: None,
         };
         let now = Time(1_000_000);
         let first = Record { seq: 1, at: now, event: Event::Started(Box::new(started)) };
