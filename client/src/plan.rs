@@ -36,6 +36,7 @@ pub fn plan_of(start: StartWorkflowRequest) -> PlanWorkflowRequest {
     let spec = start.spec.map(|spec| match spec {
         Spec::HybridCluster(spec) => Planned::HybridCluster(spec),
         Spec::Noop(spec) => Planned::Noop(spec),
+        Spec::Teardown(spec) => Planned::Teardown(spec),
     });
     PlanWorkflowRequest { metadata: start.metadata, run: start.run, spec }
 }

@@ -38,6 +38,10 @@ reasons! {
     REQUEST_EXPIRED;
     /// The cluster, or the name, has a record already. FAILED_PRECONDITION.
     CLUSTER_EXISTS;
+    /// The cluster's record is another one by now than the teardown was made from. FAILED_PRECONDITION.
+    CLUSTER_CHANGED;
+    /// The cluster's record can't be undone by this daemon: its definition or connection is not there. FAILED_PRECONDITION.
+    TEARDOWN_UNFIT;
     /// The verb does not fit the workflow's state. FAILED_PRECONDITION; metadata `state` names it.
     WRONG_STATE;
     /// The workflow is past its pivot. FAILED_PRECONDITION.

@@ -20,6 +20,7 @@ mod secrets;
 mod sharing;
 mod stop;
 mod stuck;
+mod teardown;
 mod timeouts;
 mod verbs;
 mod watch;

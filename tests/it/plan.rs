@@ -11,7 +11,7 @@ use causeway_sandbox::seed::Seed;
 use causeway_sandbox::world::Options;
 use causeway_tests::Scene;
 use causeway_tests::leaks::{Place, Search};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const CALICO: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node";
 const FILE: &str = "hybrid-cluster.yaml";
@@ -30,19 +30,12 @@ fn by_plan(scene: &Scene, plan: &Plan) -> StartWorkflowRequest {
     request
 }
 
-/// Sends something to the data center's API server, as a person with kubectl would.
-async fn kubectl(scene: &Scene, method: &str, path: &str, kind: &str, body: &Value) {
-    let client = scene.world.client(&scene.world.seed().clusters[0].id).unwrap();
-    let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
-    client.request_text(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap();
-}
-
 /// Somebody gives calico-node an affinity of their own.
 async fn edit_calico(scene: &Scene) {
     let term = json!({"matchExpressions": [{"key": "disk", "operator": "Exists"}]});
     let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}});
     let patch = json!({"spec": {"template": {"spec": {"affinity": affinity}}}});
-    kubectl(scene, "PATCH", CALICO, "application/merge-patch+json", &patch).await;
+    scene.kubectl("PATCH", CALICO, "application/merge-patch+json", &patch).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +262,7 @@ async fn conflicts_and_failing_checks_are_shown_all_at_once() {
     let half = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alibaba-addon-secret"},
         "data": {"access-key-id": "TFRBSQ=="}});
     let secrets = "/api/v1/namespaces/kube-system/secrets";
-    kubectl(&scene, "POST", secrets, "application/json", &half).await;
+    scene.kubectl("POST", secrets, "application/json", &half).await;
     let plan = plan(&scene).await;
     assert_eq!(step(&plan, "create-ram-user").state(), Outlook::Conflict);
     assert_eq!(step(&plan, "check-kubernetes").state(), Outlook::Fails);

@@ -123,6 +123,14 @@ impl Scene {
         assert_same(&self.before, &self.ledger().await);
     }
 
+    /// Sends something to the first data center's API server, as a person with kubectl would.
+    pub async fn kubectl(&self, method: &str, path: &str, kind: &str, body: &Value) {
+        let client = self.world.client(&self.world.seed().clusters[0].id).unwrap();
+        let request =
+            http::Request::builder().method(method).uri(path).header("content-type", kind);
+        client.request_text(request.body(body.to_string().into_bytes()).unwrap()).await.unwrap();
+    }
+
     /// Runs a line of a shell, in which `causeway` is the command line of this daemon.
     pub async fn shell(&self, line: &str) -> Output {
         let home = self.world.folder().file(".");

@@ -150,6 +150,7 @@ impl Switches {
                 Template::check(CHECK, self.clone()).after(&["make"]),
             ],
             cluster_id: Some("/spec/cluster_id"),
+            undoes: None,
         }
     }
 }

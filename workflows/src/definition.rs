@@ -131,6 +131,8 @@ pub struct Definition {
     pub templates: Vec<Template>,
     /// JSON pointer to the id of the cluster that it locks; none for definitions that touch no cluster.
     pub cluster_id: Option<&'static str>,
+    /// The definition whose finished builds it undoes, of the same revision; none for definitions that build.
+    pub undoes: Option<&'static str>,
 }
 
 impl Definition {

@@ -77,6 +77,7 @@ pub fn definition() -> Definition {
         revision: 1,
         templates,
         cluster_id: Some("/spec/cluster_id"),
+        undoes: None,
     }
 }
 

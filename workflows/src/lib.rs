@@ -13,6 +13,7 @@ pub mod script;
 pub mod sdk;
 pub mod spec;
 pub mod steps;
+pub mod teardown;
 pub mod timing;
 
 pub use connection::{Connection, ConnectionConfig, CredentialSource};
@@ -22,7 +23,8 @@ pub use timing::Timing;
 /// Every definition that this daemon knows.
 #[must_use]
 pub fn registry() -> Vec<Definition> {
-    let mut definitions = vec![hybrid_cluster::definition()];
+    let build = hybrid_cluster::definition();
+    let mut definitions = vec![teardown::of(&build), build];
     definitions.extend(noop::definitions());
     definitions
 }

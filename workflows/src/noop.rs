@@ -25,7 +25,13 @@ pub fn definitions() -> Vec<Definition> {
         }
         templates
     };
-    let saga = |name, templates| Definition { name, revision: 1, templates, cluster_id: None };
+    let saga = |name, templates| Definition {
+        name,
+        revision: 1,
+        templates,
+        cluster_id: None,
+        undoes: None,
+    };
     vec![
         saga("saga-10", chain(|name| Template::check(name, Noop))),
         saga(

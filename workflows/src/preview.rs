@@ -54,8 +54,12 @@ pub enum ChangeKind {
     Create,
     /// It is there, and becomes another.
     Modify,
-    /// It is as wanted, and stays.
+    /// It stays as it is.
     Keep,
+    /// It goes.
+    Remove,
+    /// It becomes again what it was before the build.
+    Restore,
 }
 
 /// Nodes that would be paid for.
@@ -117,6 +121,18 @@ impl Change {
     #[must_use]
     pub fn keep(kind: &str, id: impl Into<String>) -> Self {
         Self::of(kind, id, ChangeKind::Keep, String::new())
+    }
+
+    /// An object that goes.
+    #[must_use]
+    pub fn remove(kind: &str, id: impl Into<String>) -> Self {
+        Self::of(kind, id, ChangeKind::Remove, String::new())
+    }
+
+    /// An object that becomes again what it was.
+    #[must_use]
+    pub fn restore(kind: &str, id: impl Into<String>) -> Self {
+        Self::of(kind, id, ChangeKind::Restore, String::new())
     }
 
     fn of(kind: &str, id: impl Into<String>, kind_of_change: ChangeKind, diff: String) -> Self {

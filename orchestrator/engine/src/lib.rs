@@ -26,4 +26,4 @@ pub use ids::{ResourceKey, StepName, Time, WorkflowId};
 pub use input::{
     Decision, Input, Operation, OperationKind, Reason, Refusal, Rejection, StepOutcome, Verb,
 };
-pub use state::{PublicState, Workflow};
+pub use state::{PublicState, Step, Workflow};

@@ -449,7 +449,11 @@ impl Workflow {
         // What is only known in part can't be undone by its record: nobody would ever give the claims up.
         let lost = undone || (self.quarantine.is_some() && self.is_ended());
         // A teardown gives them up one by one: where it ends early, the cluster's record still has the others.
-        if lost && self.teardown.is_none() {
+        let lost = match &self.teardown {
+            None => lost,
+            Some(teardown) => teardown.forget && self.end == Some(End::Succeeded),
+        };
+        if lost {
             return Vec::new();
         }
         self.steps.iter().filter_map(|step| step.claim.as_ref()).collect()

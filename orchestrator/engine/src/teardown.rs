@@ -77,6 +77,16 @@ impl Step {
         self.settles_at = from.settles_at;
     }
 
+    /// No mutating call of it can land after this, as far as it is known.
+    #[must_use]
+    pub fn last_call_settles_at(&self) -> Time {
+        let deadline = match (&self.phase, &self.undo) {
+            (_, UndoPhase::Undoing { deadline }) | (Phase::Applying { deadline }, _) => *deadline,
+            _ => return self.settles_at,
+        };
+        self.settles_at.max(deadline.plus_ms(self.spec.limits.settle_ms))
+    }
+
     /// Whether a later teardown has something to undo here: not undone yet, or kept only because it is still used or there.
     #[must_use]
     pub fn remains(&self) -> bool {

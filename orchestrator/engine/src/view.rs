@@ -143,6 +143,17 @@ impl Step {
         }
     }
 
+    /// Why its undo left something there; none where it did not.
+    #[must_use]
+    pub fn kept_because(&self) -> Option<&str> {
+        match &self.undo {
+            UndoPhase::Ended(
+                Undone::Kept { reason, .. } | Undone::Skipped { reason, gone: false },
+            ) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// The next moment at which it can go on by itself.
     fn due(&self, undo: bool) -> Option<Time> {
         let resolving = match &self.phase {
@@ -289,10 +300,7 @@ impl Workflow {
         }
         let mut left = Vec::new();
         for step in &self.steps {
-            let kept = matches!(
-                step.undo,
-                UndoPhase::Ended(Undone::Kept { .. } | Undone::Skipped { gone: false, .. })
-            );
+            let kept = step.kept_because().is_some();
             if !kept && !self.needs_undo(step) {
                 continue;
             }

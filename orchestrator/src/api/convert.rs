@@ -12,6 +12,7 @@ use causeway_engine::{
     PublicState, Time, Workflow,
     event::{Cause, Object, Origin},
     state::{Direction, Left, Phase, WaitingFor},
+    teardown::Teardown,
 };
 use causeway_proto::{json, names, v1 as pb};
 use sha2::{Digest as _, Sha256};
@@ -42,7 +43,10 @@ pub(super) fn workflow(state: &Workflow) -> pb::Workflow {
 /// The workflow as lists show it: without its steps.
 pub(super) fn summary(state: &Workflow) -> pb::Workflow {
     let public = state.public_state();
-    let (metadata, spec, run) = input(&state.input);
+    let (metadata, spec, run) = match &state.teardown {
+        Some(teardown) => (None, Some(teardown_of(state, teardown)), None),
+        None => input(&state.input),
+    };
     pb::Workflow {
         name: names::workflow(state.id.as_str()),
         id: state.id.to_string(),
@@ -101,6 +105,11 @@ fn non_empty(text: &str) -> Option<&str> {
 
 type Input = (Option<pb::Metadata>, Option<pb::workflow::Spec>, Option<pb::RunOptions>);
 
+fn teardown_of(state: &Workflow, teardown: &Teardown) -> pb::workflow::Spec {
+    let hybrid_cluster = names::hybrid_cluster(&state.cluster);
+    pb::workflow::Spec::Teardown(pb::TeardownSpec { hybrid_cluster, forget: teardown.forget })
+}
+
 /// The input document as it was journaled. One that can't be read (by an older contract) is left out: everything else of
 /// the workflow is still worth showing.
 fn input(document: &serde_json::Value) -> Input {
@@ -146,7 +155,7 @@ fn direction(direction: Direction) -> pb::workflow::Direction {
 
 fn cause(cause: Option<Cause>) -> pb::workflow::Cause {
     match cause {
-        None => pb::workflow::Cause::Unspecified,
+        None | Some(Cause::Teardown) => pb::workflow::Cause::Unspecified,
         Some(Cause::Failure) => pb::workflow::Cause::Failure,
         Some(Cause::Cancel) => pb::workflow::Cause::Cancel,
         Some(Cause::Timeout) => pb::workflow::Cause::Timeout,
@@ -177,12 +186,11 @@ fn waiting(state: &Workflow, waiting: WaitingFor) -> pb::Waiting {
 fn entry_left(left: &Left, state: &Workflow) -> pb::LedgerEntry {
     use pb::ledger_entry::State;
     let present = if left.possibly { State::PossiblyPresent } else { State::Present };
-    let kept = state
-        .step(&left.step)
-        .is_some_and(|step| step.public_state() == causeway_engine::view::StepState::Kept);
-    let state_now = if kept && !left.possibly { State::Kept } else { present };
-    let entry = ledger_entry(&left.object, left.step.as_str(), state.id.as_str());
-    pb::LedgerEntry { state: state_now.into(), ..entry }
+    let kept = state.step(&left.step).and_then(causeway_engine::Step::kept_because);
+    let state_now = if kept.is_some() && !left.possibly { State::Kept } else { present };
+    let entry = ledger_entry(&left.object, left.step.as_str(), state.acts_as().as_str());
+    let note = kept.map(|reason| format!("kept: {reason}")).unwrap_or_default();
+    pb::LedgerEntry { state: state_now.into(), note, ..entry }
 }
 
 /// An entry of the ledger.

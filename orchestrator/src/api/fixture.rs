@@ -51,6 +51,7 @@ pub(crate) fn started() -> Event {
         by: By { principal: "ci".into(), reason: String::new() },
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
         plan: None,
+        teardown: None,
     }))
 }
 

@@ -42,6 +42,7 @@ fn as_start(request: pb::PlanWorkflowRequest) -> pb::StartWorkflowRequest {
     let spec = request.spec.map(|spec| match spec {
         Planned::HybridCluster(spec) => Spec::HybridCluster(spec),
         Planned::Noop(spec) => Spec::Noop(spec),
+        Planned::Teardown(spec) => Spec::Teardown(spec),
     });
     pb::StartWorkflowRequest {
         metadata: request.metadata,
@@ -157,6 +158,9 @@ fn step(step: &PlannedStep) -> pb::PlannedStep {
         Outlook::Conflict(_) => State::Conflict,
         Outlook::Fails(_) => State::Fails,
         Outlook::Unread(_) => State::Unread,
+        Outlook::Undoes { .. } => State::Undo,
+        Outlook::NothingToUndo => State::NothingToUndo,
+        Outlook::Keeps { .. } => State::Keeps,
         Outlook::Gate { asked: true } => State::WaitsForApproval,
         Outlook::Gate { asked: false } => State::NotAsked,
     };
@@ -171,10 +175,23 @@ fn step(step: &PlannedStep) -> pb::PlannedStep {
         summary: summary(step),
         changes: step.preview.iter().flat_map(|shown| &shown.changes).map(change).collect(),
         undo: undo(step),
-        note: failure_of(step).map(|failure| failure.message.clone()).unwrap_or_default(),
+        note: note(step),
         digest: step.part.clone(),
         state: state.into(),
         known_after,
+    }
+}
+
+/// What a plan says of a step that others have had their hands on.
+const CHANGED: &str =
+    "no longer as the build left it: what others have changed there stays, the rest is undone";
+
+/// Why it would conflict, fail or stay, or could not be looked at.
+fn note(step: &PlannedStep) -> String {
+    match &step.outlook {
+        Outlook::Keeps { reason, .. } => reason.clone(),
+        Outlook::Undoes { changed: true } => CHANGED.to_owned(),
+        _ => failure_of(step).map(|failure| failure.message.clone()).unwrap_or_default(),
     }
 }
 
@@ -204,6 +221,12 @@ fn summary(step: &PlannedStep) -> String {
             Some(words) => format!("{words}; more is known after {earlier}"),
             None => format!("known after {earlier}"),
         },
+        Outlook::Undoes { .. } => words(step).unwrap_or_else(|| "would be undone".to_owned()),
+        Outlook::NothingToUndo => words(step).map_or_else(
+            || "nothing to undo".to_owned(),
+            |words| format!("nothing to undo: {words}"),
+        ),
+        Outlook::Keeps { reason, .. } => format!("stays: {reason}"),
         Outlook::Conflict(_) => "conflicts with what is there".to_owned(),
         Outlook::Fails(_) => "would fail".to_owned(),
         Outlook::Unread(_) => "could not be looked at".to_owned(),
@@ -216,6 +239,8 @@ fn words(step: &PlannedStep) -> Option<String> {
             ChangeKind::Create => "creates",
             ChangeKind::Modify => "changes",
             ChangeKind::Keep => "keeps",
+            ChangeKind::Remove => "removes",
+            ChangeKind::Restore => "restores",
         };
         format!("{what} {} {}", change.kind, change.id)
     };
@@ -241,6 +266,8 @@ fn change(change: &Change) -> pb::PlannedChange {
         ChangeKind::Create => planned_change::Action::Create,
         ChangeKind::Modify => planned_change::Action::Modify,
         ChangeKind::Keep => planned_change::Action::Keep,
+        ChangeKind::Remove => planned_change::Action::Remove,
+        ChangeKind::Restore => planned_change::Action::Restore,
     };
     pb::PlannedChange {
         kind: change.kind.clone(),

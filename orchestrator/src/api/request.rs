@@ -15,6 +15,7 @@ use causeway_proto::{
     names,
     v1::{self as pb, start_workflow_request::Spec},
 };
+use causeway_workflows::teardown;
 use prost::{Message, Name};
 
 use super::status::Error;
@@ -40,8 +41,13 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
     let definition = match &request.spec {
         Some(Spec::HybridCluster(_)) => "hybrid-cluster",
         Some(Spec::Noop(noop)) => self_test(noop, &mut violations),
+        Some(Spec::Teardown(spec)) => {
+            teardown_fits(request, spec, &mut violations);
+            teardown::NAME
+        }
         None => {
-            violations.push(Violation::new("spec", "is missing; give hybrid_cluster or noop"));
+            let message = "is missing; give hybrid_cluster, teardown or noop";
+            violations.push(Violation::new("spec", message));
             ""
         }
     };
@@ -52,6 +58,10 @@ pub(super) fn start(request: &pb::StartWorkflowRequest) -> Result<StartRequest, 
     let input = match &request.spec {
         Some(Spec::HybridCluster(spec)) => hybrid_cluster(request, spec),
         Some(Spec::Noop(noop)) => self_test_input(request, noop),
+        Some(Spec::Teardown(spec)) => {
+            let name = names::hybrid_cluster_name(&spec.hybrid_cluster);
+            serde_json::json!({ "hybrid_cluster": name, "forget": spec.forget })
+        }
         None => serde_json::Value::Null,
     };
     Ok(StartRequest {
@@ -155,6 +165,22 @@ fn self_test_input(request: &pb::StartWorkflowRequest, noop: &pb::NoopSpec) -> s
     })
 }
 
+fn teardown_fits(
+    request: &pb::StartWorkflowRequest,
+    spec: &pb::TeardownSpec,
+    violations: &mut Vec<Violation>,
+) {
+    if names::hybrid_cluster_name(&spec.hybrid_cluster).is_none() {
+        let message = "is missing, or no name; expected hybridClusters/NAME, the name, or the id of the registered cluster";
+        violations.push(Violation::new("spec.hybrid_cluster", message));
+    }
+    if request.metadata.is_some() {
+        let message =
+            "belongs to builds; a teardown takes the cluster's record by spec.hybrid_cluster";
+        violations.push(Violation::new("metadata", message));
+    }
+}
+
 fn options(run: &pb::RunOptions, violations: &mut Vec<Violation>) -> RunOptions {
     let mut gates = BTreeMap::new();
     if let Some(spend) = run.gates.as_ref().and_then(|gates| gates.spend.as_ref()) {
@@ -202,6 +228,7 @@ fn repeatable(request: &pb::StartWorkflowRequest) -> Repeatable {
     let spec = match &request.spec {
         Some(Spec::HybridCluster(spec)) => message(Some(spec)),
         Some(Spec::Noop(noop)) => format!("noop {}", message(Some(noop))),
+        Some(Spec::Teardown(teardown)) => format!("teardown {}", message(Some(teardown))),
         None => String::new(),
     };
     let labels =

@@ -209,6 +209,18 @@ impl Error {
                 message,
                 state: None,
             },
+            runtime::Error::ClusterChanged { cluster } => Self::Refused {
+                reason: reasons::CLUSTER_CHANGED,
+                subject: names::hybrid_cluster(&cluster),
+                message,
+                state: None,
+            },
+            runtime::Error::TeardownUnfit { cluster, .. } => Self::Refused {
+                reason: reasons::TEARDOWN_UNFIT,
+                subject: names::hybrid_cluster(&cluster),
+                message,
+                state: None,
+            },
             runtime::Error::NameTaken { name, .. } => Self::Refused {
                 reason: reasons::CLUSTER_EXISTS,
                 subject: names::hybrid_cluster(&name),

@@ -1,12 +1,14 @@
 //! The HybridCluster record: what a finished build left, with the ledger that a teardown needs. It outlives the workflow.
 
-use causeway_engine::event::{Claim, End, Object, Origin};
-use causeway_engine::{DefinitionRef, Time, Workflow};
+use causeway_engine::event::{Claim, End, Object, Origin, Verdict};
+use causeway_engine::state::{Phase, Step};
+use causeway_engine::{DefinitionRef, Event, Time, Workflow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Runtime;
 use super::error::Error;
+use super::teardown::secrets_in;
 use crate::store::{Append, ClusterRow, ClusterWrite, PAGE_MAX, VALUE_BYTES_MAX};
 
 /// One object of the ledger, with what its undo needs.
@@ -16,9 +18,12 @@ pub struct LedgerEntry {
     pub step: String,
     /// The object.
     pub object: Object,
+    /// Why a teardown has kept it; none: none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
-/// What the undo of one step needs, months later.
+/// What is kept of one step: what its undo needs, months later, and what the undo of others reads of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// The step.
@@ -30,6 +35,40 @@ pub struct StepRecord {
     /// Its claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// What it found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Whether it may have changed something that was not put back since.
+    #[serde(default = "touched")]
+    pub touched: bool,
+    /// No lost call of it can land after this.
+    #[serde(default)]
+    pub settles_at: Time,
+}
+
+/// Records that do not say so have no other steps.
+fn touched() -> bool {
+    true
+}
+
+impl StepRecord {
+    /// What a later teardown needs of a step; none where it was never begun.
+    fn of(step: &Step) -> Option<Self> {
+        if step.phase == Phase::Pending && !step.in_undo_set() {
+            return None;
+        }
+        let remains = step.remains();
+        let ours = step.verdict == Some(Verdict::Ours);
+        Some(Self {
+            step: step.spec.name.to_string(),
+            before: step.before.clone(),
+            output: step.output.clone(),
+            claim: step.claim.clone().filter(|_| remains),
+            verdict: step.verdict.filter(|_| remains || !ours),
+            touched: remains && step.touched,
+            settles_at: step.last_call_settles_at(),
+        })
+    }
 }
 
 /// The record.
@@ -73,13 +112,6 @@ impl ClusterRecord {
         {
             return None;
         }
-        let undoable = state.steps.iter().filter(|step| step.in_undo_set());
-        let objects = state
-            .steps
-            .iter()
-            .flat_map(|step| step.effects.iter().map(move |object| (step, object)));
-        let present =
-            objects.filter(|(_, object)| object.present || object.origin == Origin::Adopted);
         Some(Self {
             name: state.cluster.clone(),
             cluster_id: state
@@ -93,23 +125,39 @@ impl ClusterRecord {
             complete,
             spec: (*state.input).clone(),
             result,
-            ledger: present
-                .map(|(step, object)| LedgerEntry {
-                    step: step.spec.name.to_string(),
-                    object: object.clone(),
-                })
-                .collect(),
-            steps: undoable
-                .map(|step| StepRecord {
-                    step: step.spec.name.to_string(),
-                    before: step.before.clone(),
-                    output: step.output.clone(),
-                    claim: step.claim.clone(),
-                })
-                .collect(),
+            ledger: ledger(state),
+            steps: state.steps.iter().filter_map(StepRecord::of).collect(),
             created_at: state.ended_at.unwrap_or(state.updated_at),
         })
     }
+
+    /// The record as a teardown has left it so far.
+    pub(super) fn torn(self, state: &Workflow) -> Self {
+        let steps = state.steps.iter().filter_map(StepRecord::of).collect();
+        Self { complete: false, ledger: ledger(state), steps, ..self }
+    }
+
+    /// Ids of all sealed values that it refers to.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let document = serde_json::to_value(self).expect("a record has string keys only");
+        let mut found = Vec::new();
+        secrets_in(&document, &mut found);
+        found
+    }
+}
+
+/// What is there of what the steps touched or caused, and what they found and left as it was.
+fn ledger(state: &Workflow) -> Vec<LedgerEntry> {
+    let mut ledger = Vec::new();
+    for step in &state.steps {
+        let there = |object: &&Object| object.present || object.origin == Origin::Adopted;
+        ledger.extend(step.effects.iter().filter(there).map(|object| LedgerEntry {
+            step: step.spec.name.to_string(),
+            object: object.clone(),
+            kept: step.kept_because().map(str::to_owned),
+        }));
+    }
+    ledger
 }
 
 /// The record in a row of the store.
@@ -124,23 +172,29 @@ pub(super) fn decode(row: &ClusterRow) -> Result<ClusterRecord, Error> {
 }
 
 impl Runtime {
-    /// What is to be written of a workflow that has just ended and leaves a record; none: it leaves none.
-    pub(super) async fn record_left(
+    /// Puts into the append what it means for the cluster's record: a build that has just ended leaves one, a teardown takes
+    /// it down entry by entry.
+    pub(super) async fn follow_record(
         &self,
-        ended: &Workflow,
-    ) -> Result<Option<ClusterWrite>, Error> {
-        if !matches!(ended.end, Some(End::Succeeded | End::Abandoned)) {
-            return Ok(None);
+        next: &Workflow,
+        events: &[Event],
+        append: &mut Append,
+    ) -> Result<(), Error> {
+        if let Some(teardown) = &next.teardown {
+            return self.update_record(next, teardown, events, append).await;
         }
-        match ClusterRecord::of(ended, self.result_of(ended)) {
-            Some(record) => self.write_of(record).await.map(Some),
-            None => Ok(None),
+        if !matches!(next.end, Some(End::Succeeded | End::Abandoned)) {
+            return Ok(());
         }
+        if let Some(record) = ClusterRecord::of(next, self.result_of(next)) {
+            append.clusters.push(self.write_of(record).await?);
+        }
+        Ok(())
     }
 
     /// A record as it is written. One that is too long for a row (before-images hold whole CRDs) becomes a blob, which is put here,
     /// before the append that names it.
-    async fn write_of(&self, record: ClusterRecord) -> Result<ClusterWrite, Error> {
+    pub(super) async fn write_of(&self, record: ClusterRecord) -> Result<ClusterWrite, Error> {
         let mut body = serde_json::to_vec(&record).expect("a record has string keys only");
         let mut blob = None;
         if body.len() > VALUE_BYTES_MAX {
@@ -168,6 +222,21 @@ impl Runtime {
     /// The record of that name.
     pub(super) async fn cluster_named(&self, name: &str) -> Result<Option<ClusterRecord>, Error> {
         self.store.cluster(name).await?.as_ref().map(decode).transpose()
+    }
+
+    /// The record of that name or cluster id, with its version.
+    pub(super) async fn cluster_row(
+        &self,
+        name_or_id: &str,
+    ) -> Result<Option<(u64, ClusterRecord)>, Error> {
+        let row = match self.store.cluster(name_or_id).await? {
+            Some(row) => Some(row),
+            None => self.store.cluster_of(name_or_id).await?,
+        };
+        let Some(row) = row else { return Ok(None) };
+        let record = decode(&row)?;
+        let named = [&record.name, &record.cluster_id].into_iter().any(|known| known == name_or_id);
+        Ok(named.then_some((row.version, record)))
     }
 
     /// The record of the cluster with that id.

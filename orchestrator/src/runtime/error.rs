@@ -48,11 +48,27 @@ pub enum Error {
     },
     /// A record of that cluster, or of that name, exists.
     #[error(
-        "hybrid cluster {cluster} exists already, and one cluster is built once; `causeway clusters get {cluster}` shows what was made, and how each of it is undone by hand"
+        "hybrid cluster {cluster} exists already, and one cluster is built once; `causeway clusters get {cluster}` shows what was made, `causeway teardown {cluster}` takes it down"
     )]
     ClusterExists {
         /// The record's name.
         cluster: String,
+    },
+    /// The record is another one by now than the teardown was made from.
+    #[error(
+        "the record of hybrid cluster {cluster} has changed, or is gone, since this teardown was asked for: another one ran before it; look at `causeway clusters get {cluster}`, and start it anew if something is left"
+    )]
+    ClusterChanged {
+        /// The record's name.
+        cluster: String,
+    },
+    /// The record can't be undone by this daemon.
+    #[error("hybrid cluster {cluster} can't be torn down by this daemon: {why}")]
+    TeardownUnfit {
+        /// The record's name.
+        cluster: String,
+        /// Why, and what to do.
+        why: String,
     },
     /// A live workflow builds another cluster under that name.
     #[error(

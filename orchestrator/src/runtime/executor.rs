@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use causeway_engine::event::{Claim, Object};
 use causeway_engine::input::{Operation, OperationKind, StepOutcome};
 use causeway_engine::state::{Step, UndoPhase};
-use causeway_engine::{DefinitionRef, Failure, FailureClass, Input, ResourceKey, Workflow};
+use causeway_engine::{
+    DefinitionRef, Failure, FailureClass, Input, ResourceKey, Workflow, WorkflowId,
+};
 use causeway_workflows::sdk::{ClaimRow, Context, Effects, Vault};
 use causeway_workflows::{Template, Work, dispatch};
 use secrecy::{ExposeSecret, SecretString};
@@ -82,7 +84,9 @@ impl Runtime {
         };
         let plan = state.plan.as_ref().filter(|_| step.skip_asked.is_none());
         let planned = plan.and_then(|plan| plan.parts.get(&step.spec.name));
-        self.run_bounded(template, operation, context, planned.map(String::as_str)).await
+        let span = self.observer.operation(&state.id, operation);
+        let run = self.run_bounded(template, operation, context, planned.map(String::as_str));
+        tracing::Instrument::instrument(run, span).await
     }
 
     /// A mutating operation that outlives its deadline has an unknown outcome; a read can be made again.
@@ -98,9 +102,7 @@ impl Runtime {
             Some(deadline) => Duration::from_millis(deadline.ms_since(now)) + GRACE,
             None => self.timing.attempt_deadline + GRACE,
         };
-        let span = self.observer.operation(&context.workflow, operation);
-        let work =
-            tracing::Instrument::instrument(dispatch::run(template, operation, &context), span);
+        let work = dispatch::run(template, operation, &context);
         let outcome = tokio::time::timeout(bound, work).await.unwrap_or_else(|_| {
             let mutating = matches!(operation.kind, OperationKind::Apply | OperationKind::Revert);
             let class = if mutating { FailureClass::Unknown } else { FailureClass::Retryable };
@@ -161,7 +163,7 @@ impl Runtime {
         );
         let since = if undoing { step.undo_started_at } else { step.confirming_since };
         let mut context = Context {
-            workflow: state.id.clone(),
+            workflow: state.acts_as().clone(),
             step: step.spec.name.clone(),
             key: step.spec.key.clone(),
             input: state.input.clone(),
@@ -172,12 +174,12 @@ impl Runtime {
             effects: step.effects.clone(),
             claim: None,
             attempt: operation.attempt,
-            token: token(state, step, operation),
+            token: token(state.acts_as(), step, operation.generation),
             deadline: operation.deadline,
             since: since.unwrap_or_else(|| (self.clock)()),
             timing: self.timing,
             now: self.clock.clone(),
-            vault: Arc::new(StoreVault { runtime: self.clone() }),
+            vault: self.vault(),
             recorder: Arc::new(Recorder {
                 runtime: self.clone(),
                 slot: slot.clone(),
@@ -199,13 +201,18 @@ impl Runtime {
         Ok(context)
     }
 
+    /// Opens what was sealed, by its reference.
+    pub(super) fn vault(self: &Arc<Self>) -> Arc<dyn Vault> {
+        Arc::new(StoreVault { runtime: self.clone() })
+    }
+
     async fn claim_row(
         &self,
         state: &Workflow,
         key: Option<ResourceKey>,
     ) -> Result<Option<ClaimRow>, Failure> {
         let Some(key) = key else { return Ok(None) };
-        self.read_claim(&key, state.id.as_str()).await
+        self.read_claim(&key, state.acts_as().as_str()).await
     }
 
     /// The row of a shareable object, as `reader` sees it.
@@ -237,8 +244,8 @@ fn too_long_to_seal(id: &str, secret: &SecretString) -> Failure {
 
 /// Derived from workflow, step and generation, never from time or chance: the same call keeps its token until it is known to have
 /// had no effect.
-fn token(state: &Workflow, step: &Step, operation: &Operation) -> String {
-    let text = format!("{}/{}/{}", state.id, step.spec.name, operation.generation);
+pub(super) fn token(workflow: &WorkflowId, step: &Step, generation: u32) -> String {
+    let text = format!("{workflow}/{}/{generation}", step.spec.name);
     let mut digest = hex::encode(Sha256::digest(text.as_bytes()));
     digest.truncate(40);
     digest

@@ -77,7 +77,7 @@ impl Check for Moving {
 /// A definition whose workflows are parked for ever.
 pub(crate) fn parking(name: &'static str, revision: u32) -> Definition {
     let templates = vec![Template::check("check", Moving(Arc::default()))];
-    Definition { name, revision, templates, cluster_id: None }
+    Definition { name, revision, templates, cluster_id: None, undoes: None }
 }
 
 /// A HybridCluster record of a finished build.

@@ -98,6 +98,7 @@ fn definition(action: &Exclusive) -> Definition {
         revision: 1,
         templates: vec![template("first"), template("second").after(&["first"])],
         cluster_id: None,
+        undoes: None,
     }
 }
 

@@ -27,6 +27,7 @@ mod salvage;
 mod salvage_tests;
 mod start;
 mod summary;
+mod teardown;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -288,7 +288,7 @@ impl Runtime {
         append.release = release.iter().map(store_hold).collect();
         append.requests.extend(mail.memo.as_ref().map(|memo| memo.row(&slot.id, now)));
         self.fill(&mut append, step, mail)?;
-        append.clusters.extend(self.record_left(next).await.map_err(Written::Failed)?);
+        self.follow_record(next, events, &mut append).await.map_err(Written::Failed)?;
         match self.store.append(append).await {
             Ok(_) => {
                 let wake = self.locks().release(&slot.id, &release);
@@ -317,18 +317,18 @@ impl Runtime {
         }
     }
 
-    /// Looks once more whether the cluster has a record by now: whoever held the lock before may have built it. Only with the lock
-    /// in hand is the answer final.
+    /// Looks once more at the cluster's record: whoever held the lock before may have built it, or torn it down. Only with the
+    /// lock in hand is the answer final.
     async fn admit(&self, slot: &Slot, next: &Workflow, acquire: &[Hold]) -> Result<(), Written> {
-        let Some(lock) = &next.lock else { return Ok(()) };
-        let Err(error) = self.refuse_known_cluster(&next.cluster, lock.as_str()).await else {
-            return Ok(());
-        };
+        let Err(error) = self.require_admissible(next).await else { return Ok(()) };
         // Whoever waits next is woken once this one no longer waits: by what follows from the refusal.
         drop(self.locks().release(&slot.id, acquire));
         Err(match error {
             Error::ClusterExists { .. } => {
                 Written::Known(Failure::permanent(error.to_string()).with_code("CLUSTER_EXISTS"))
+            }
+            Error::ClusterChanged { .. } => {
+                Written::Known(Failure::permanent(error.to_string()).with_code("CLUSTER_CHANGED"))
             }
             // One unreadable record must not end the daemon, and again at each start.
             Error::Corrupt { .. } => {
@@ -367,7 +367,7 @@ impl Runtime {
             Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
         append.live = !next.is_ended();
         append.timer = next.next_due(now).map(|due| due.0);
-        let claimant = next.id.as_str();
+        let claimant = next.acts_as().as_str();
         let (had, has) = (state.claims(), next.claims());
         for claim in has.iter().filter(|claim| !had.iter().any(|known| known.key == claim.key)) {
             let body = serde_json::to_vec(claim).expect("a claim has string keys only");
@@ -389,7 +389,7 @@ impl Runtime {
             append.sealed.push((id.clone(), sealed));
         }
         if let Input::Asked { verb, by } = &mail.input {
-            let row = serde_json::json!({ "at": now, "workflow": claimant, "verb": format!("{verb:?}"), "by": by });
+            let row = serde_json::json!({ "at": now, "workflow": next.id.as_str(), "verb": format!("{verb:?}"), "by": by });
             append.audit.push(row.to_string().into_bytes());
         }
         Ok(())
@@ -469,7 +469,7 @@ enum Written {
     Refused(Refusal),
     /// The request's id was taken at the same moment.
     Repeated(Memo),
-    /// The cluster has a record by now: the workflow may not be admitted any more.
+    /// The cluster's record is not what it was at the start: the workflow may not be admitted any more.
     Known(Failure),
     Failed(Error),
 }

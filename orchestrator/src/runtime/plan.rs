@@ -2,9 +2,11 @@
 //! A digest stands for all that was seen; a start may be held to it. It knows no gRPC type.
 
 mod digest;
+pub(super) mod left;
 mod permissions;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -79,6 +81,20 @@ pub enum Outlook {
     },
     /// An action that was observed.
     Observed(Verdict),
+    /// In a teardown: it would be undone.
+    Undoes {
+        /// Whether it is no longer as the build left it: what others changed would stay.
+        changed: bool,
+    },
+    /// In a teardown: there is nothing to undo, or nothing left of it.
+    NothingToUndo,
+    /// In a teardown: it would stay.
+    Keeps {
+        /// Why.
+        reason: String,
+        /// Whether what it stands on stays too.
+        in_use: bool,
+    },
     /// It hangs on what an earlier step has yet to make.
     KnownAfter(StepName),
     /// Something stands in the way that is neither wanted nor ours.
@@ -95,6 +111,7 @@ impl PlannedStep {
     pub fn would_change(&self) -> bool {
         match &self.outlook {
             Outlook::Observed(verdict) => *verdict == Verdict::Change,
+            Outlook::Undoes { .. } => true,
             Outlook::KnownAfter(_) => self.spec.kind == causeway_engine::StepKind::Action,
             _ => false,
         }
@@ -159,12 +176,12 @@ impl Runtime {
     ///
     /// # Errors
     /// Those of a start, [`Error::TooMany`] among them; nothing was changed in any case.
-    pub(super) async fn plan(&self, request: &StartRequest) -> Result<Plan, Error> {
+    pub(super) async fn plan(self: &Arc<Self>, request: &StartRequest) -> Result<Plan, Error> {
         let started = self.prepare(request).await?;
         self.plan_of(&started).await
     }
 
-    async fn plan_of(&self, started: &Started) -> Result<Plan, Error> {
+    async fn plan_of(self: &Arc<Self>, started: &Started) -> Result<Plan, Error> {
         if self.is_draining() {
             return Err(Error::ShuttingDown);
         }
@@ -178,7 +195,10 @@ impl Runtime {
         let (Some(definition), Some(connection)) = (definition, connection) else {
             return Err(Error::NotFound { what: "connection", name: started.connection.clone() });
         };
-        let plan = walk::walk(self, definition, &connection, started).await;
+        let plan = match started.teardown {
+            Some(_) => undo::walk(self, definition, &connection, started).await,
+            None => walk::walk(self, definition, &connection, started).await,
+        };
         self.plans.remember(&plan);
         Ok(plan)
     }
@@ -188,7 +208,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::PlanStale`], naming what has changed, or [`Error::PlanUnread`] where it could not be compared.
     pub(super) async fn bound_to_plan(
-        &self,
+        self: &Arc<Self>,
         started: &Started,
         digest: &str,
     ) -> Result<PlanBinding, Error> {

@@ -69,8 +69,13 @@ impl Action for Making {
 
 fn definitions(making: &Making) -> Vec<Definition> {
     let template = Template::action("make", making.clone()).keys(|_| vec![KEY.into()]);
-    let leaving =
-        Definition { name: "leaving", revision: 1, templates: vec![template], cluster_id: None };
+    let leaving = Definition {
+        name: "leaving",
+        revision: 1,
+        templates: vec![template],
+        cluster_id: None,
+        undoes: None,
+    };
     causeway_workflows::registry().into_iter().chain([leaving]).collect()
 }
 

@@ -88,6 +88,9 @@ impl Runtime {
         let definition = self
             .definition(&request.definition)
             .ok_or_else(|| not_found("definition", &request.definition))?;
+        if definition.undoes.is_some() {
+            return self.prepare_teardown(request, definition).await;
+        }
         let name =
             request.input.pointer("/spec/connection").and_then(Value::as_str).unwrap_or_default();
         let connection = self.connection(name);
@@ -118,6 +121,7 @@ impl Runtime {
             by: request.by.clone(),
             traceparent: request.traceparent.clone(),
             plan: None,
+            teardown: None,
         })
     }
 
@@ -169,6 +173,18 @@ impl Runtime {
         match known {
             Some(record) => Err(Error::ClusterExists { cluster: record.name }),
             None => Ok(()),
+        }
+    }
+
+    /// Whether the cluster's record still lets the workflow begin.
+    ///
+    /// # Errors
+    /// [`Error::ClusterExists`] for a build, [`Error::ClusterChanged`] for a teardown.
+    pub(super) async fn require_admissible(&self, next: &Workflow) -> Result<(), Error> {
+        match (&next.lock, &next.teardown) {
+            (_, Some(teardown)) => self.require_same_record(&next.cluster, teardown).await,
+            (Some(lock), None) => self.refuse_known_cluster(&next.cluster, lock.as_str()).await,
+            (None, None) => Ok(()),
         }
     }
 
@@ -255,12 +271,12 @@ impl Runtime {
         memo: Option<&Memo>,
         now: Time,
     ) -> Result<(), Error> {
-        if let (true, Some(lock)) = (next.admitted, &next.lock) {
+        if next.admitted {
             // Whoever held the lock since the first look may have built the cluster: only with it in hand is the answer final.
-            self.refuse_known_cluster(&next.cluster, lock.as_str()).await?;
+            self.require_admissible(next).await?;
         }
         let append = self.first_append(next, events, memo, now).await;
-        let append = append.map_err(|error| self.not_written(error, &next.id))?;
+        let append = append?;
         let written = self.store.append(append).await;
         written.map(|_| ()).map_err(|error| self.not_written(error, &next.id))
     }
@@ -292,17 +308,19 @@ impl Runtime {
         events: &[Event],
         memo: Option<&Memo>,
         now: Time,
-    ) -> Result<Append, store::Error> {
+    ) -> Result<Append, Error> {
         let id = &next.id;
         let mut append = Append::new(self.fence, id.as_str(), 0);
         for record in causeway_engine::apply::number(0, now, events.to_vec()) {
             let encoded = codec::encode(&record, &self.sealer);
             if let Some((blob, bytes)) = encoded.blob {
-                self.store.put_blob(&blob, bytes).await?;
+                let put = self.store.put_blob(&blob, bytes).await;
+                put.map_err(|error| self.not_written(error, id))?;
                 append.blobs.push(blob);
             }
             append.events.push(encoded.row);
         }
+        self.follow_record(next, events, &mut append).await?;
         append.acquire = next.holds().iter().map(owner::store_hold).collect();
         append.summary =
             Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
@@ -319,7 +337,7 @@ fn violation(path: &str, reason: &'static str, message: String) -> spec::Violati
 }
 
 /// `w` and 15 random base32 characters.
-fn new_id() -> WorkflowId {
+pub(super) fn new_id() -> WorkflowId {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let random: [u8; 15] = rand::random();
     let text: String =

@@ -104,8 +104,13 @@ async fn an_ended_workflow_is_read_again_from_its_records() {
 async fn a_moved_connection_parks_the_workflow_until_it_is_resumed() {
     let back = Arc::new(AtomicBool::new(false));
     let template = Template::check("check", Moving(back.clone()));
-    let definition =
-        Definition { name: "moving", revision: 1, templates: vec![template], cluster_id: None };
+    let definition = Definition {
+        name: "moving",
+        revision: 1,
+        templates: vec![template],
+        cluster_id: None,
+        undoes: None,
+    };
     let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
     let handle = runtime_with(store, vec![definition]).await.handle();
     let id = handle.start(request("moving")).await.unwrap();
@@ -166,8 +171,13 @@ impl Action for Slow {
 async fn an_undo_does_not_wait_for_a_confirmation_as_that_only_reads() {
     let slow = Slow::default();
     let template = Template::action("slow", slow.clone());
-    let definition =
-        Definition { name: "slow", revision: 1, templates: vec![template], cluster_id: None };
+    let definition = Definition {
+        name: "slow",
+        revision: 1,
+        templates: vec![template],
+        cluster_id: None,
+        undoes: None,
+    };
     let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
     let handle = runtime_with(store, vec![definition]).await.handle();
     let id = handle.start(request("slow")).await.unwrap();
@@ -184,6 +194,7 @@ async fn a_workflow_whose_definition_has_changed_is_parked() {
         revision: 1,
         templates: names.iter().map(|name| Template::check(name, Moving(Arc::default()))).collect(),
         cluster_id: None,
+        undoes: None,
     };
     let store: Arc<dyn Store> = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
     let first = runtime_with(store.clone(), vec![definition(&["check"])]).await;
@@ -215,7 +226,8 @@ impl Check for Sealing {
 #[tokio::test]
 async fn a_secret_that_is_too_long_to_be_kept_fails_its_step_and_ends_nothing() {
     let templates = vec![Template::check("seal", Sealing)];
-    let sealing = Definition { name: "sealing", revision: 1, templates, cluster_id: None };
+    let sealing =
+        Definition { name: "sealing", revision: 1, templates, cluster_id: None, undoes: None };
     let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
     let runtime = runtime_with(store, vec![sealing]).await;
     let id = runtime.handle().start(request("sealing")).await.unwrap();

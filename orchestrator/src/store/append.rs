@@ -82,6 +82,8 @@ pub struct Append {
     pub unsealed: Vec<String>,
     /// Cluster records to write. Each write raises the record's version by one, from 1.
     pub clusters: Vec<ClusterWrite>,
+    /// Cluster records to remove; one that is not there is harmless.
+    pub clusters_gone: Vec<ClusterRemoval>,
     /// Requests to remember. Refused where a row of that key is there.
     pub requests: Vec<RequestRow>,
     /// Audit rows.
@@ -110,6 +112,7 @@ impl Append {
             sealed: Vec::new(),
             unsealed: Vec::new(),
             clusters: Vec::new(),
+            clusters_gone: Vec::new(),
             requests: Vec::new(),
             audit: Vec::new(),
             blobs: Vec::new(),
@@ -193,6 +196,15 @@ pub struct ClusterWrite {
     pub body: Vec<u8>,
     /// The blob that is its body, put beforehand: kept as long as the record names it, whatever becomes of the workflow.
     pub blob: Option<BlobId>,
+}
+
+/// A cluster record to be removed, with the way to it by cluster id and its hold on its blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterRemoval {
+    /// Its name.
+    pub name: String,
+    /// The cluster's id, as it was written; empty: none was.
+    pub cluster_id: String,
 }
 
 /// A cluster record.

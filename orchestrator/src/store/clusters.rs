@@ -1,7 +1,8 @@
 //! Cluster records as rows: how one is written and read, also where its body is a blob. A record outlives the workflow that wrote
 //! it, so it refers to its blob itself.
 
-use super::append::{ClusterRow, ClusterWrite};
+use super::append::{ClusterRemoval, ClusterRow, ClusterWrite};
+use super::codec;
 use super::error::Error;
 use super::keys::{self, Family};
 use super::port;
@@ -33,6 +34,24 @@ pub(super) fn write(stage: &mut Stage<'_>, cluster: &ClusterWrite) -> Result<(),
     stage.put(keys::named(Family::Cluster, name), &stored.encode());
     if !cluster_id.is_empty() {
         stage.put(keys::named(Family::ClusterId, cluster_id), name.as_bytes());
+    }
+    Ok(())
+}
+
+/// Removes a record. The way by the cluster's id goes only where it leads to this record.
+pub(super) fn remove(stage: &mut Stage<'_>, gone: &ClusterRemoval) -> Result<(), Error> {
+    if let Some(blob) = present(stage, &gone.name)?.and_then(|stored| stored.blob) {
+        stage.remove(keys::blob_of_cluster(&blob, &gone.name));
+    }
+    stage.remove(keys::named(Family::Cluster, &gone.name));
+    if gone.cluster_id.is_empty() {
+        return Ok(());
+    }
+    let way = keys::named(Family::ClusterId, &gone.cluster_id);
+    if let Some(value) = stage.get(&way)?
+        && codec::unwrap(&way, &value)? == gone.name.as_bytes()
+    {
+        stage.remove(way);
     }
     Ok(())
 }

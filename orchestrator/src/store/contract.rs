@@ -53,6 +53,7 @@ macro_rules! contract_suite {
             lists: summaries_come_newest_first_in_pages only_live_workflows_are_listed_for_recovery
                 a_workflow_has_one_timer a_summary_is_kept_unless_replaced clusters_come_by_name_in_pages
                 a_cluster_record_is_found_by_its_clusters_id
+                a_removed_cluster_record_leaves_nothing_behind
                 the_store_keeps_its_id;
             removals: a_removed_workflow_is_gone_and_its_id_is_not_used_again a_live_or_changed_workflow_is_not_removed
                 a_removal_keeps_what_is_not_its_own;

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 
 pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
-    Append, BlobId, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Note, Position,
+    Append, BlobId, ClusterRemoval, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Note, Position,
     Removal, RequestRow,
 };
 pub use error::{Error, Refusal};

@@ -32,6 +32,12 @@ pub(super) fn check(append: &Append) -> Result<usize, Error> {
             keys::check_name("a cluster's id", &cluster.cluster_id)?;
         }
     }
+    for gone in &append.clusters_gone {
+        keys::check_name("a cluster record's name", &gone.name)?;
+        if !gone.cluster_id.is_empty() {
+            keys::check_name("a cluster's id", &gone.cluster_id)?;
+        }
+    }
     for request in &append.requests {
         keys::check_name("a request's key", &request.key)?;
     }
@@ -94,6 +100,9 @@ pub(super) fn write(
     }
     for cluster in &append.clusters {
         clusters::write(stage, cluster)?;
+    }
+    for gone in &append.clusters_gone {
+        clusters::remove(stage, gone)?;
     }
     write_simple(stage, append);
     let position = counters.next_position(append.fence.shard);

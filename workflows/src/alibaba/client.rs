@@ -27,9 +27,6 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Sent with every call.
 const USER_AGENT: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 
-/// Why a client for looking only does not send a mutating call.
-const READ_ONLY: &str = "it would change something, and only a look was asked for";
-
 /// Time and nonces, given from outside so that tests can fix them.
 #[derive(Clone)]
 pub struct Sources {
@@ -329,7 +326,7 @@ impl Client {
             request_id = tracing::field::Empty,
         );
         let result = if self.read_only && request.access == Access::Mutate {
-            Err(request.error(Cause::Invalid(READ_ONLY.to_owned())))
+            Err(request.error(Cause::ReadOnly))
         } else {
             self.send_in_time(request, limit, sign).instrument(span.clone()).await
         };

@@ -57,6 +57,8 @@ pub enum Cause {
     },
     /// The request can't be made of this input.
     Invalid(String),
+    /// It would have changed something, and the client is one for looking only: nothing was sent.
+    ReadOnly,
 }
 
 /// An error that the cloud told in its own words.
@@ -92,6 +94,9 @@ impl fmt::Display for Cause {
                 id(f, request_id)
             }
             Self::Invalid(why) => write!(f, "no valid request: {why}"),
+            Self::ReadOnly => {
+                f.write_str("it would change something, and only a look was asked for")
+            }
         }
     }
 }
@@ -161,7 +166,7 @@ impl Error {
         };
         match &self.cause {
             Cause::NotSent(_) => FailureClass::Retryable,
-            Cause::Invalid(_) => FailureClass::Permanent,
+            Cause::Invalid(_) | Cause::ReadOnly => FailureClass::Permanent,
             Cause::Lost(_) => unless_mutating,
             // A success that can't be read may have had its effect; so may a gateway's 5xx. A 4xx or a redirect has not.
             Cause::Unreadable { status, .. } if (300..500).contains(status) && *status != 408 => {
@@ -240,6 +245,9 @@ impl From<Error> for Failure {
         let mut message = error.to_string();
         let mut failure = Self::new(error.class(), "");
         failure.request_id = error.request_id().map(str::to_owned);
+        if matches!(error.cause, Cause::ReadOnly) {
+            failure.code = Some("READ_ONLY".to_owned());
+        }
         if let Cause::Answer(answer) = &error.cause {
             failure.code = Some(answer.code.clone());
             failure.retry_after_ms =

@@ -159,7 +159,7 @@ impl Action for RegisterInitScript {
                 }
             }
             let since = (context.now)();
-            touched(context, ledger_entry(&before, false, json!({"restored_at": since.0}))).await?;
+            touched(context, ledger_entry(&before, kept, json!({"restored_at": since.0}))).await?;
             if kept {
                 let reason = format!(
                     "changed_by_other: {KEY} of ConfigMap {NAMESPACE}/{NAME} is no longer the URL registered here"

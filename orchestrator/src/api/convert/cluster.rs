@@ -12,7 +12,14 @@ pub(in crate::api) fn hybrid_cluster(record: &ClusterRecord) -> pb::HybridCluste
     let input = json::decode::<pb::HybridClusterInput>(&record.spec).unwrap_or_default();
     let entries = record.ledger.iter().map(|entry| {
         let shown = ledger_entry(&entry.object, &entry.step, &record.workflow);
-        pb::LedgerEntry { create_time: None, ..shown }
+        match &entry.kept {
+            Some(why) => pb::LedgerEntry {
+                state: pb::ledger_entry::State::Kept.into(),
+                note: format!("kept: {why}"),
+                ..shown
+            },
+            None => shown,
+        }
     });
     let mut cluster = pb::HybridCluster {
         name: names::hybrid_cluster(&record.name),

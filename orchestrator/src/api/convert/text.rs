@@ -20,6 +20,7 @@ pub(super) fn text(event: &Event) -> String {
             ),
             Cause::Timeout => "its time is up: everything is undone".to_owned(),
             Cause::Denied => "a gate was not opened: everything is undone".to_owned(),
+            Cause::Teardown => "takes down what was built".to_owned(),
         },
         Event::UndoDecided { group, keep, .. } => match keep {
             Some(reason) => format!("{group} is kept: {reason}"),

@@ -9,7 +9,13 @@ const GATE: &str = "approve-spend";
 /// A daemon whose self-test is a gate and nothing else.
 async fn start(disk: &Disk) -> Daemon {
     let gate = Template::new(GATE, Work::Gate);
-    let saga = Definition { name: "saga-10", revision: 1, templates: vec![gate], cluster_id: None };
+    let saga = Definition {
+        name: "saga-10",
+        revision: 1,
+        templates: vec![gate],
+        cluster_id: None,
+        undoes: None,
+    };
     Daemon::start_knowing(disk, |_| {}, BTreeMap::new(), vec![saga]).await
 }
 

@@ -8,7 +8,13 @@ use super::*;
 /// A daemon whose self-test is a gate and nothing else.
 async fn start(disk: &Disk) -> Daemon {
     let gate = Template::new("approve-spend", Work::Gate);
-    let saga = Definition { name: "saga-10", revision: 1, templates: vec![gate], cluster_id: None };
+    let saga = Definition {
+        name: "saga-10",
+        revision: 1,
+        templates: vec![gate],
+        cluster_id: None,
+        undoes: None,
+    };
     let heartbeat = |options: &mut Options| options.heartbeat = Duration::from_millis(20);
     Daemon::start_knowing(disk, heartbeat, BTreeMap::new(), vec![saga]).await
 }

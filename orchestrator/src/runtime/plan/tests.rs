@@ -131,7 +131,8 @@ async fn handle_over(world: &World, store: Arc<dyn Store>) -> Handle {
         Template::action("use", Use(world.clone())).after(&["make"]),
         Template::check("verify", Look(world.clone())).after(&["use"]),
     ];
-    let definition = Definition { name: "made-up", revision: 1, templates, cluster_id: None };
+    let definition =
+        Definition { name: "made-up", revision: 1, templates, cluster_id: None, undoes: None };
     // What fails in a way that passes is tried again at once.
     let timing = Timing { retry_initial: Duration::from_millis(1), ..Timing::default() };
     runtime_in_time(store, vec![definition], timing).await.handle()

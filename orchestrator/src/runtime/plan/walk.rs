@@ -126,7 +126,11 @@ pub(super) async fn walk(
 }
 
 /// Digests by step, and of what would run on what.
-fn parts(runtime: &Runtime, started: &Started, steps: &[PlannedStep]) -> BTreeMap<String, String> {
+pub(super) fn parts(
+    runtime: &Runtime,
+    started: &Started,
+    steps: &[PlannedStep],
+) -> BTreeMap<String, String> {
     let of = |value: &Value| digest::part(&runtime.sealer, value, &[]);
     let mut parts: BTreeMap<String, String> =
         steps.iter().map(|step| (step.spec.name.to_string(), step.part.clone())).collect();
@@ -136,7 +140,7 @@ fn parts(runtime: &Runtime, started: &Started, steps: &[PlannedStep]) -> BTreeMa
 }
 
 /// A start would have to wait for whoever holds the cluster.
-fn queue(runtime: &Runtime, started: &Started) -> Vec<Finding> {
+pub(super) fn queue(runtime: &Runtime, started: &Started) -> Vec<Finding> {
     let Some(lock) = &started.lock else { return Vec::new() };
     let holder = runtime
         .slots()
@@ -407,7 +411,7 @@ impl Walk<'_> {
     }
 }
 
-fn is_passing(failure: &Failure) -> bool {
+pub(super) fn is_passing(failure: &Failure) -> bool {
     matches!(
         failure.class,
         FailureClass::Retryable
@@ -417,7 +421,7 @@ fn is_passing(failure: &Failure) -> bool {
     )
 }
 
-fn out_of_time() -> Failure {
+pub(super) fn out_of_time() -> Failure {
     Failure::retryable(format!("the plan's {} s were over before this", PLAN_TIME_MAX.as_secs()))
         .with_code("PLAN_DEADLINE")
 }

@@ -1,7 +1,7 @@
 //! What is listed: summaries, live workflows, timers, clusters; and the store's own identity.
 
 use super::{Place, write};
-use crate::store::{ClusterWrite, Error, SCHEMA_VERSION};
+use crate::store::{BlobId, ClusterRemoval, ClusterWrite, Error, SCHEMA_VERSION};
 
 pub(in crate::store) async fn summaries_come_newest_first_in_pages(place: &impl Place) {
     let store = place.open();
@@ -129,6 +129,32 @@ pub(in crate::store) async fn a_cluster_record_is_found_by_its_clusters_id(place
     let mut nameless = write(fence, "w1", 2, &["c"]);
     nameless.clusters = vec![cluster("dc3", "c\x003", b"x")];
     assert!(matches!(store.append(nameless).await, Err(Error::BadName { .. })));
+}
+
+pub(in crate::store) async fn a_removed_cluster_record_leaves_nothing_behind(place: &impl Place) {
+    let store = place.open();
+    let fence = store.own(0).await.unwrap();
+    let blob = BlobId::new("long");
+    store.put_blob(&blob, vec![1; 200_000]).await.unwrap();
+    let mut append = write(fence, "w1", 0, &["a"]);
+    let long = ClusterWrite { blob: Some(blob), ..cluster("dc1", "c1", b"") };
+    append.clusters = vec![long, cluster("dc2", "c2", b"two")];
+    store.append(append).await.unwrap();
+    let gone = |name: &str, id: &str| ClusterRemoval { name: name.into(), cluster_id: id.into() };
+    let mut removal = write(fence, "w1", 1, &["b"]);
+    removal.clusters_gone = vec![gone("dc1", "c1"), gone("never-there", "c2")];
+    store.append(removal).await.unwrap();
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.cluster("dc1").await.unwrap(), None);
+    assert_eq!(store.cluster_of("c1").await.unwrap(), None);
+    assert!(store.cluster_of("c2").await.unwrap().is_some(), "it leads to another record");
+    assert_eq!(store.collect_blobs().await.unwrap(), 1, "nobody refers to its blob any more");
+    let fence = store.own(0).await.unwrap();
+    let mut again = write(fence, "w2", 0, &["a"]);
+    again.clusters = vec![cluster("dc1", "c1", b"new")];
+    store.append(again).await.unwrap();
+    assert_eq!(store.cluster_of("c1").await.unwrap().unwrap().version, 1);
 }
 
 pub(in crate::store) async fn the_store_keeps_its_id(place: &impl Place) {
