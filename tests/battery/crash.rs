@@ -15,7 +15,7 @@ use futures::StreamExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::definitions::{with, worldless, worldly};
+use crate::definitions::{teardowns, with, worldless, worldly};
 use crate::host::{Home, Host, rests, story};
 use crate::probe::failing;
 use crate::stage;
@@ -48,6 +48,7 @@ fn seed() -> u64 {
 
 /// One workflow over many lives of the daemon.
 struct Lives<'a> {
+    id: &'static str,
     home: Home,
     world: Option<&'a World>,
     request: StartRequest,
@@ -70,10 +71,10 @@ impl Lives<'_> {
 
     /// The workflow, started where it is not yet; none where the disk broke first.
     async fn begun(&self, host: &Host) -> Option<WorkflowId> {
-        let id = WorkflowId::from("battery");
+        let id = WorkflowId::from(self.id);
         match host.get(&id).await {
             Some(_) => Some(id),
-            None => host.build("battery", self.request.clone()).await,
+            None => host.build(self.id, self.request.clone()).await,
         }
     }
 
@@ -140,10 +141,55 @@ fn lives(definition: Definition, world: Option<&World>, random: StdRng) -> Lives
         Some(world) => Home::in_world(world, vec![definition]),
         None => Home::empty(vec![definition]),
     };
+    hurried(&mut home);
+    Lives { id: "battery", home, world, request, random, deaths: Vec::new() }
+}
+
+/// What is lost is settled soon.
+fn hurried(home: &mut Home) {
     home.timing.attempt_deadline = ATTEMPT;
     home.timing.settle = LANDED / 4;
     home.timing.retry_initial = Duration::from_millis(20);
-    Lives { home, world, request, random, deaths: Vec::new() }
+}
+
+/// Takes down, over many lives, what was built in one.
+async fn taken_down(build: &Definition, teardown: &Definition, seed: u64) {
+    let world = stage::world(&[]).await;
+    let before = stage::ledger(&world).await;
+    let mut home = Home::in_world(&world, vec![build.clone(), teardown.clone()]);
+    hurried(&mut home);
+    let host = Host::start(&home).await;
+    let id = host.build("battery", stage::request(build, Some(&world))).await.unwrap();
+    let state = host.rested(&id).await;
+    assert_eq!(state.public_state(), PublicState::Succeeded, "{}", story(&state));
+    host.kill().await;
+    let (request, random) = (stage::request(teardown, Some(&world)), StdRng::seed_from_u64(seed));
+    let deaths = Vec::new();
+    let mut lives = Lives { id: "teardown", home, world: Some(&*world), request, random, deaths };
+    let state = lives.run().await;
+    println!("{:?} after {} deaths: {:?}", state.public_state(), lives.deaths.len(), lives.deaths);
+    assert!(!lives.deaths.is_empty());
+    assert_eq!(
+        state.public_state(),
+        PublicState::Succeeded,
+        "{:?}\n{}",
+        lives.deaths,
+        story(&state)
+    );
+    assert_same(&before, &stage::ledger(&world).await);
+    lives.home.breaks = None;
+    let host = Host::start(&lives.home).await;
+    assert!(host.clusters().await.is_empty(), "the record is gone with the last undo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_whose_daemon_dies_at_its_records_and_calls_leaves_the_world_as_before() {
+    let mut random = StdRng::seed_from_u64(seed());
+    for (build, teardown) in teardowns() {
+        let seeds: Vec<u64> = (0..2 * RUNS).map(|_| random.random()).collect();
+        let runs = seeds.into_iter().map(|seed| taken_down(&build, &teardown, seed));
+        futures::stream::iter(runs).buffer_unordered(2 * RUNS).collect::<Vec<()>>().await;
+    }
 }
 
 /// The world of a build that nobody disturbs.

@@ -15,9 +15,22 @@ pub(crate) fn worldless() -> Vec<Definition> {
     registry().into_iter().filter(|one| !needs_a_world(one)).map(in_a_line).collect()
 }
 
-/// The registered definitions that need a world, each in a line.
+/// The registered definitions that build in a world, each in a line.
 pub(crate) fn worldly() -> Vec<Definition> {
-    registry().into_iter().filter(needs_a_world).map(in_a_line).collect()
+    let builds = |one: &Definition| needs_a_world(one) && one.undoes.is_none();
+    registry().into_iter().filter(builds).map(in_a_line).collect()
+}
+
+/// The registered definitions that take down what another has built, each with that one, in the same line.
+pub(crate) fn teardowns() -> Vec<(Definition, Definition)> {
+    let undoing = registry().into_iter().filter(|one| one.undoes.is_some()).map(in_a_line);
+    let build = |undoing: &Definition| {
+        worldly()
+            .into_iter()
+            .find(|one| undoing.undoes == Some(one.name))
+            .expect("it is registered")
+    };
+    undoing.map(|undoing| (build(&undoing), undoing)).collect()
 }
 
 /// The same definition with one step after the other, in an order that its edges allow and that keeps undo groups together.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use causeway_engine::{Event, PublicState, Workflow, WorkflowId};
 use causeway_orchestrator::clock;
 use causeway_orchestrator::config::{self, Config, Flags};
-use causeway_orchestrator::runtime::{Handle, Observer, Parts, Runtime, StartRequest};
+use causeway_orchestrator::runtime::{
+    ClusterRecord, Handle, Observer, Parts, Runtime, StartRequest,
+};
 use causeway_orchestrator::store::memory::{Disk, Loss};
 use causeway_orchestrator::store::{MemoryStore, Sealer, Store};
 use causeway_sandbox::world::World;
@@ -131,6 +133,11 @@ impl Host {
     pub(crate) async fn get(&self, id: &WorkflowId) -> Option<Arc<Workflow>> {
         let id = id.clone();
         self.inside(|handle| async move { handle.get(&id).await.ok() }).await
+    }
+
+    /// The records of what was built.
+    pub(crate) async fn clusters(&self) -> Vec<ClusterRecord> {
+        self.inside(|handle| async move { handle.clusters().await.unwrap() }).await
     }
 
     /// Waits until the workflow has ended, or rests where a person must help.

@@ -7,6 +7,7 @@ use causeway_orchestrator::runtime::StartRequest;
 use causeway_sandbox::instances::Mode;
 use causeway_sandbox::world::{Options, World};
 use causeway_workflows::Definition;
+use serde_json::{Value, json};
 
 /// How long the ledger must stay the same to be taken for at rest.
 const REST_FOR: Duration = Duration::from_millis(60);
@@ -34,12 +35,16 @@ pub(crate) async fn ledger(world: &World) -> String {
     last
 }
 
-/// Starts the definition, with the guide's cluster where it needs one.
+/// Starts the definition, with the guide's cluster where it needs one, or takes that down.
 pub(crate) fn request(definition: &Definition, world: Option<&World>) -> StartRequest {
-    let input = world.map(|world| {
-        let file = world.folder().file("hybrid-cluster.yaml");
-        serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
-    });
+    let takes_down = definition.undoes.map(|_| json!({ "hybrid_cluster": "dc1" }));
+    let input = takes_down.or_else(|| document(world?));
     let definition = definition.name.to_owned();
     StartRequest { definition, input: input.unwrap_or_default(), ..StartRequest::default() }
+}
+
+/// The guide's cluster.
+fn document(world: &World) -> Option<Value> {
+    let file = world.folder().file("hybrid-cluster.yaml");
+    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }

@@ -10,7 +10,7 @@ use causeway_tests::scene::assert_same;
 use causeway_workflows::{Definition, Work};
 use futures::StreamExt;
 
-use crate::definitions::{with, worldless, worldly};
+use crate::definitions::{teardowns, with, worldless, worldly};
 use crate::host::{Home, Host, story};
 use crate::probe::{Findings, INJECTED, Place, failing, twice};
 use crate::stage;
@@ -156,5 +156,31 @@ async fn every_definition_succeeds() {
         let place = Some(stage::world(&[]).await);
         let state = run(&place, definition).await;
         assert_eq!(state.public_state(), PublicState::Succeeded, "{}", story(&state));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_undo_of_a_teardown_can_be_done_twice() {
+    for (build, teardown) in teardowns() {
+        let world = stage::world(&[]).await;
+        let before = stage::ledger(&world).await;
+        let expected: BTreeSet<String> =
+            actions(&teardown).into_iter().map(str::to_owned).collect();
+        let (place, findings) = (Some(Arc::clone(&world)), Arc::new(Findings::default()));
+        let probed = with(teardown, |template| {
+            template.work = twice(&template.work, &place, &findings);
+        });
+        let requests = [("built", &build), ("torn", &probed)];
+        let requests = requests.map(|(id, one)| (id, stage::request(one, Some(&world))));
+        let host = Host::start(&Home::in_world(&world, vec![build, probed])).await;
+        for (id, request) in requests {
+            let id = host.build(id, request).await.expect("it can be started");
+            let state = host.rested(&id).await;
+            assert_eq!(state.public_state(), PublicState::Succeeded, "{}", story(&state));
+        }
+        let amiss = findings.amiss.lock().unwrap().join("\n");
+        assert!(amiss.is_empty(), "{amiss}");
+        assert_eq!(templates_in(&findings.reverted_twice), expected);
+        assert_same(&before, &stage::ledger(&world).await);
     }
 }

@@ -104,6 +104,8 @@ const REASONS: &[(&str, Exit)] = &[
     (r::REQUEST_ID_REUSED, Exit::Refused),
     (r::REQUEST_EXPIRED, Exit::Refused),
     (r::CLUSTER_EXISTS, Exit::Refused),
+    (r::CLUSTER_CHANGED, Exit::Refused),
+    (r::TEARDOWN_UNFIT, Exit::Refused),
     (r::WRONG_STATE, Exit::Refused),
     (r::PAST_PIVOT, Exit::Refused),
     (r::WORKFLOW_ENDED, Exit::Refused),

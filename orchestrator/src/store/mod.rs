@@ -33,8 +33,8 @@ use tokio::sync::watch;
 
 pub use self::sled::{Options as StoreOptions, SledStore};
 pub use append::{
-    Append, BlobId, ClusterRemoval, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave, Note, Position,
-    Removal, RequestRow,
+    Append, BlobId, ClusterRemoval, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave,
+    Note, Position, Removal, RequestRow,
 };
 pub use error::{Error, Refusal};
 pub use memory::MemoryStore;

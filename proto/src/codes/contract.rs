@@ -29,6 +29,10 @@ pub(super) const REASONS: &[Code] = codes! {
             "use a new request id to start anew";
         "CLUSTER_EXISTS" None "the registered cluster, or the name, has a record already: it was built before"
             "`causeway clusters get NAME` shows it; choose another name, or take that one down first";
+        "CLUSTER_CHANGED" None "the cluster's record is another one by now than the teardown was made from: another one ran before it"
+            "`causeway clusters get NAME` shows whether something is left; if so, start the teardown anew";
+        "TEARDOWN_UNFIT" None "this daemon can't take the cluster down: it misses its definition or connection, or the record is too old"
+            "the message says which; mend that, or use a daemon that has it";
         "WRONG_STATE" None "the verb does not fit the state that the workflow is in; nothing was changed"
             "`causeway describe ID` shows the state, and what can be done in it";
         "PAST_PIVOT" None "the workflow is past its point of no return: the only way is forward"

@@ -26,6 +26,7 @@ pub(super) const ENGINE: &[Code] = codes! {
         "PERMISSION_MISSING" Permanent "the daemon lacks a permission that a step needs" "grant what the message names, in RAM or in the cluster's RBAC";
         "RECORD_CORRUPT" Permanent "something stored can't be read; nothing was removed" "keep the data directory as it is, and restore a backup into a new one if it is needed";
         "CLUSTER_EXISTS" Permanent "the cluster got a record of its own while the workflow was queued" "`causeway clusters get NAME` shows it";
+        "CLUSTER_CHANGED" Permanent "the cluster's record changed, or went, while the teardown was queued" "`causeway clusters get NAME` shows whether something is left; if so, start the teardown anew";
     }
 };
 

@@ -15,7 +15,13 @@ const SOON: Duration = Duration::from_millis(20);
 /// A daemon whose self-test rests at its gate, and whose watches say soon that there is nothing more.
 async fn start(disk: &Disk) -> Daemon {
     let gate = Template::new(GATE, Work::Gate);
-    let saga = Definition { name: "saga-10", revision: 1, templates: vec![gate], cluster_id: None };
+    let saga = Definition {
+        name: "saga-10",
+        revision: 1,
+        templates: vec![gate],
+        cluster_id: None,
+        undoes: None,
+    };
     let soon = |options: &mut Options| options.heartbeat = SOON;
     Daemon::start_knowing(disk, soon, BTreeMap::new(), vec![saga]).await
 }
@@ -313,7 +319,13 @@ async fn heartbeats_move_the_cursor_over_what_does_not_match() {
 async fn a_watch_that_is_not_read_is_cut_off_with_a_cursor_and_frees_its_place() {
     let disk = Disk::new();
     let gate = Template::new(GATE, Work::Gate);
-    let saga = Definition { name: "saga-10", revision: 1, templates: vec![gate], cluster_id: None };
+    let saga = Definition {
+        name: "saga-10",
+        revision: 1,
+        templates: vec![gate],
+        cluster_id: None,
+        undoes: None,
+    };
     let hasty = |options: &mut Options| {
         (options.heartbeat, options.stall) = (SOON, Duration::from_millis(300));
     };
