@@ -32,7 +32,7 @@ use commands as c;
 
 /// Builds and watches over hybrid clusters, through a causewayd daemon.
 #[derive(Debug, Parser)]
-#[command(name = "causeway", version, propagate_version = false)]
+#[command(name = "causeway", version, propagate_version = false, after_long_help = usage::HELP)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -46,13 +46,34 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The daemon: https://HOST:PORT, or http://HOST:PORT [default: the context's, else http://127.0.0.1:7443]
-    #[arg(long, global = true, env = "CAUSEWAY_ADDRESS", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_ADDRESS",
+        value_name = "URL",
+        help_heading = "Everywhere"
+    )]
     pub address: Option<String>,
     /// A context of the contexts file
-    #[arg(long, global = true, env = "CAUSEWAY_CONTEXT", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        env = "CAUSEWAY_CONTEXT",
+        value_name = "NAME",
+        help_heading = "Everywhere"
+    )]
     pub context: Option<String>,
-    /// How results are printed
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// How results are printed: table, wide, json, jsonl, yaml, or name
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        help_heading = "Everywhere"
+    )]
     pub output: Format,
 }
 

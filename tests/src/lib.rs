@@ -8,7 +8,9 @@ pub mod leaks;
 pub mod scene;
 pub mod scripted;
 pub mod shell;
+pub mod terminal;
 
 pub use daemon::Daemon;
 pub use scene::Scene;
 pub use scripted::Scripted;
+pub use terminal::Terminal;

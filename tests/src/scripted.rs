@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_client::Client;
 use causeway_engine::event::{Object, Origin, Resolution, Undone, Verdict};
-use causeway_engine::{Event, Failure, Workflow as State};
+use causeway_engine::{Event, Failure, FailureClass, ResourceKey, Workflow as State};
 use causeway_orchestrator::api::{Options, serve};
 use causeway_orchestrator::auth::Authenticator;
 use causeway_orchestrator::clock;
@@ -21,7 +21,7 @@ use causeway_orchestrator::store::{MemoryStore, Sealer, Store};
 use causeway_proto::v1::workflow_service_client::WorkflowServiceClient;
 use causeway_proto::v1::{StartWorkflowRequest, Workflow, workflow};
 use causeway_workflows::preview::Preview;
-use causeway_workflows::sdk::{Action, Check, Checked, Context, Observed, Revert};
+use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
 use causeway_workflows::{Connection, Definition, Template, Timing, Work};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,12 +63,27 @@ pub enum Mode {
     Later,
     /// It fails for good.
     Never,
+    /// A call works, and what it was about does not come to hold.
+    NotYet,
+    /// The answer is lost, and the world can't be read for it either.
+    Lost,
+    /// It is found that the connection leads elsewhere.
+    Moved,
+    /// It does not come back before the mode is another.
+    Hangs,
 }
 
 impl Mode {
     fn answer(self, what: &str) -> Result<(), Failure> {
         match self {
-            Self::Works => Ok(()),
+            Self::Works | Self::NotYet | Self::Hangs => Ok(()),
+            Self::Lost => {
+                Err(Failure::new(FailureClass::Unknown, format!("{what}: the answer was lost")))
+            }
+            Self::Moved => {
+                let failure = Failure::permanent(format!("{what}: the key is another account's"));
+                Err(failure.with_code("CONNECTION_MOVED"))
+            }
             Self::Later => {
                 let failure = Failure::retryable(format!("{what}: the cloud is busy"));
                 Err(Failure { retry_after_ms: Some(3_600_000), ..failure.with_code("Busy") })
@@ -114,6 +129,10 @@ impl Switches {
         *self.0.revert.lock().unwrap() = mode;
     }
 
+    fn applying(&self) -> Mode {
+        *self.0.apply.lock().unwrap()
+    }
+
     /// Puts the thing there, or takes it away, by another's hand.
     pub fn put(&self, there: bool) {
         self.0.there.store(there, Ordering::SeqCst);
@@ -136,11 +155,16 @@ impl Switches {
         self.0.reverts.load(Ordering::SeqCst)
     }
 
-    /// The definition of the build, which goes only forward once it has begun if `pivot` says so.
-    fn definition(&self, pivot: bool) -> Definition {
+    /// The definition of the build.
+    fn definition(&self, setup: &Setup) -> Definition {
         let mut action =
             Template::action("make", self.clone()).over("/spec/node_pools").after(&[GATE]);
-        action.pivot = pivot;
+        action.pivot = setup.pivot;
+        if setup.shared {
+            action = action.keys(|facts| {
+                vec![ResourceKey::new(format!("account/{}/thing", facts.account_id))]
+            });
+        }
         Definition {
             name: "hybrid-cluster",
             revision: 1,
@@ -160,6 +184,9 @@ impl Check for Switches {
     async fn check(&self, _context: &Context) -> Result<Checked, Failure> {
         let mode = *self.0.check.lock().unwrap();
         mode.answer("verifying the thing")?;
+        if mode == Mode::NotYet {
+            return Ok(Checked::NotYet("the thing is not ready".to_owned()));
+        }
         Ok(Checked::Passed { output: Value::Null, warnings: Vec::new() })
     }
 
@@ -186,8 +213,10 @@ impl Action for Switches {
     }
 
     async fn apply(&self, context: &Context) -> Result<Value, Failure> {
-        let mode = *self.0.apply.lock().unwrap();
-        mode.answer("making the thing")?;
+        while self.applying() == Mode::Hangs {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.applying().answer("making the thing")?;
         self.put(true);
         let object = Object {
             kind: "thing".to_owned(),
@@ -201,7 +230,17 @@ impl Action for Switches {
         Ok(Value::Null)
     }
 
+    async fn confirm(&self, context: &Context) -> Result<Confirm, Failure> {
+        if self.applying() == Mode::NotYet {
+            return Ok(Confirm::NotYet("the thing is being made".to_owned()));
+        }
+        Ok(Confirm::Holds(context.output.clone()))
+    }
+
     async fn resolve(&self, _context: &Context) -> Result<(Resolution, Value), Failure> {
+        if self.applying() == Mode::Lost {
+            Mode::Later.answer("looking for the thing")?;
+        }
         let done = if self.there() { Resolution::Done } else { Resolution::NoEffect };
         Ok((done, Value::Null))
     }
@@ -235,8 +274,10 @@ impl Observer for Silent {
 pub struct Setup {
     /// Its disk: with the same one it comes back after a stop.
     pub disk: Disk,
-    /// Whether the action is a pivot.
+    /// Whether the action is a pivot: another definition under the same name.
     pub pivot: bool,
+    /// Whether the action holds a key of the whole account.
+    pub shared: bool,
     /// More of its configuration, such as tokens.
     pub config: String,
 }
@@ -277,7 +318,7 @@ impl Scripted {
             fence: store.own(0).await.unwrap(),
             store,
             sealer: Arc::new(Sealer::from_hex(&"ab".repeat(32), "test").unwrap()),
-            definitions: vec![world.definition(setup.pivot)],
+            definitions: vec![world.definition(setup)],
             connections,
             timing: Timing::default(),
             clock: clock::system(),
@@ -306,6 +347,25 @@ impl Scripted {
         self.runtime.drain(Duration::from_secs(5)).await;
         self.stopping.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its folder, which is the home of its command line.
+    #[must_use]
+    pub fn home(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Writes the input file of a build, changed.
+    pub fn write_input(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut document: Value = serde_saphyr::from_str(GUIDE).unwrap();
+        change(&mut document);
+        std::fs::write(self.folder.path().join(name), document.to_string()).unwrap();
     }
 
     /// A client of it.

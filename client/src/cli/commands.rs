@@ -56,7 +56,7 @@ pub enum CommandError {
     #[error("nothing was changed")]
     Declined,
     /// A file that was named can't be read or used.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {why}", brief(path))]
     File {
         /// Which.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum CommandError {
         why: String,
     },
     /// A file can't be written.
-    #[error("{} can't be written: {why}", path.display())]
+    #[error("{} can't be written: {why}", brief(path))]
     Write {
         /// Which.
         path: PathBuf,
@@ -77,6 +77,15 @@ pub enum CommandError {
     /// The daemon refused, or can't be reached.
     #[error(transparent)]
     Client(#[from] Error),
+}
+
+/// A path as it was given; what is too long for a path is cut.
+fn brief(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
 }
 
 impl CommandError {

@@ -6,6 +6,40 @@ use clap::Parser as _;
 
 use super::{Cli, Exit};
 
+/// What stands below the help of the whole program, and in its manual.
+pub(super) const HELP: &str = "\
+Exit codes:
+    0  done, accepted, or (waiting) SUCCEEDED
+    1  another error
+    2  wrong usage or input, or REJECTED: nothing was touched
+    3  COMPENSATED: it failed, and everything was undone
+    4  CANCELLED: everything was undone
+    5  STUCK: an undo needs a person
+    6  the time for waiting (--timeout) is over
+    7  the daemon can't be reached, or can't serve now
+    8  permission denied
+    9  not found
+   10  conflict, refused in this state, or not agreed to
+   11  there are differences (plan --detailed-exitcode)
+   12  ABANDONED: something is left
+   13  waits for a person: PAUSED, AWAITING_APPROVAL, QUARANTINED
+  130  detached by Ctrl-C; the workflow goes on
+
+Contexts:
+  causeway/contexts.toml in $XDG_CONFIG_HOME, else in ~/.config, with a table per context:
+
+    [prod]
+    address = \"https://causeway.example.com:7443\"
+    ca_file = \"ca.pem\"            # who may have signed the daemon's certificate
+    cert_file = \"me.pem\"          # one's own certificate, if it asks for one
+    key_file = \"me.key\"
+    token_file = \"token\"          # or: token_command = \"a command that prints the token\"
+
+  Paths begin at the file's folder. Chosen by --context NAME or CAUSEWAY_CONTEXT. CAUSEWAY_TOKEN, if set, is the token.
+
+A workflow is named by its id, an unambiguous beginning of it, workflows/ID, or @last: the last that was started here.
+NO_COLOR leaves the colours out.";
+
 /// Longest argument that an error repeats whole, in characters.
 const SHOWN_CHARS_MAX: usize = 80;
 /// Longest line of an error, in characters: what is longer helps nobody.

@@ -2,6 +2,7 @@
 
 use causeway_proto::v1::{Failure, LedgerEntry, Step, Workflow, ledger_entry, step as contract};
 
+use super::super::commands::explain_of;
 use super::super::output::Style;
 use super::{Sheet, step, time, workflow};
 
@@ -65,6 +66,7 @@ fn why(step: &Step) -> String {
         if value.is_empty() { String::new() } else { format!("  {name} {value}") }
     };
     let attempt = if step.attempt > 1 { step.attempt.to_string() } else { String::new() };
+    let more = explain_of(&code).map(|more| format!("  {more}\n")).unwrap_or_default();
     let code = named("code", code);
     let request = named("request id", request_id);
     let mut text = format!(
@@ -77,6 +79,7 @@ fn why(step: &Step) -> String {
         let line = format!("  {} {}: {}\n", finding.code, finding.subject, finding.message);
         text.push_str(&line);
     }
+    text.push_str(&more);
     text
 }
 
