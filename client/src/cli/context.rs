@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use causeway_proto::json::shown;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Deserialize;
 
 use super::Global;
@@ -79,17 +81,16 @@ impl Context {
     /// Where the address, a file or the token command is wrong.
     pub(super) fn options(&self) -> Result<Options, CommandError> {
         let mut options = Options::new(self.address.parse().map_err(crate::error::Error::from)?);
-        let read = |path: &PathBuf| {
-            fs::read(path).map_err(|error| self.wrong(&format!("{}: {error}", path.display())))
-        };
-        options.tls.authority = self.entry.ca_file.as_ref().map(read).transpose()?;
+        let entry = &self.entry;
         options.tls = Tls {
-            identity: match (&self.entry.cert_file, &self.entry.key_file) {
-                (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+            authority: entry.ca_file.as_ref().map(|path| self.certificates(path)).transpose()?,
+            identity: match (&entry.cert_file, &entry.key_file) {
+                (Some(certificate), Some(key)) => {
+                    Some((self.certificates(certificate)?, self.key(key)?))
+                }
                 // Both or none: the file was read so.
                 _ => None,
             },
-            ..options.tls
         };
         options.token = match self.token()? {
             Some(text) if text.trim().is_empty() => {
@@ -98,6 +99,28 @@ impl Context {
             text => text.map(|text| Token::new(&text)).transpose()?,
         };
         Ok(options)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, CommandError> {
+        fs::read(path).map_err(|error| self.wrong(&format!("{}: {error}", path.display())))
+    }
+
+    /// A file with one certificate at least: what is none would only show when nobody is trusted.
+    fn certificates(&self, path: &Path) -> Result<Vec<u8>, CommandError> {
+        let text = self.read(path)?;
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+        match read {
+            Ok(some) if !some.is_empty() => Ok(text),
+            _ => Err(self.wrong(&format!("{} holds no PEM certificate", path.display()))),
+        }
+    }
+
+    fn key(&self, path: &Path) -> Result<Vec<u8>, CommandError> {
+        let text = self.read(path)?;
+        match PrivateKeyDer::from_pem_slice(&text) {
+            Ok(_) => Ok(text),
+            Err(_) => Err(self.wrong(&format!("{} holds no PEM private key", path.display()))),
+        }
     }
 
     fn wrong(&self, what: &str) -> CommandError {

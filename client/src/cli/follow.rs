@@ -13,10 +13,12 @@ use super::progress::Progress;
 use crate::client::Client;
 use crate::retry::Patience;
 
-/// How often a live view is redrawn, and how soon after an event the workflow is read again for it.
+/// How often a live view is redrawn.
 const REDRAW: Duration = Duration::from_millis(120);
 /// How often a live view looks at the workflow while nothing happens: what it waits for may change without an event.
 const REFRESH: Duration = Duration::from_secs(5);
+/// How soon after the last look it is read again where something has happened.
+const REFRESH_MIN: Duration = Duration::from_millis(250);
 /// How long such a look may hold up the view.
 const REFRESH_LIMIT: Duration = Duration::from_millis(500);
 
@@ -135,7 +137,8 @@ struct View {
 
 impl View {
     async fn redraw(&mut self, client: &Client, id: &str, progress: &mut dyn Progress) {
-        if self.stale || self.read.elapsed() >= REFRESH {
+        let due = if self.stale { REFRESH_MIN } else { REFRESH };
+        if self.read.elapsed() >= due {
             // A view that can't be refreshed now stays as it is: the watch says when the daemon is gone.
             let client = client.clone().with_patience(Patience::NONE);
             if let Ok(Ok(workflow)) = timeout(REFRESH_LIMIT, client.get(id)).await {

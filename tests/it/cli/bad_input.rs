@@ -196,6 +196,10 @@ async fn a_bad_contexts_file_is_named_with_what_is_wrong_with_it() {
         ("[prod]\naddress = \"ftp://x:1\"\n".to_owned(), "neither http nor https"),
         ("[prod]\naddress = \"https://x:1\"\n".to_owned(), "ca_file"),
         ("[prod]\naddress = \"https://x:1\"\nca_file = \"ca.pem\"\n".to_owned(), "ca.pem"),
+        (
+            "[prod]\naddress = \"https://127.0.0.1:1\"\nca_file = \"contexts.toml\"\n".to_owned(),
+            "certificate",
+        ),
         ("[prod]\ncert_file = \"c.pem\"\n".to_owned(), "together"),
         ("[prod]\ntoken_file = \"none\"\n".to_owned(), "token_file"),
         ("[prod]\ntoken_command = \"exit 3\"\n".to_owned(), "token_command ended"),

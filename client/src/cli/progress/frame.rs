@@ -1,7 +1,7 @@
 //! The picture of a workflow for a terminal of some size: what it does as a whole, its steps with their branches, and what it waits
 //! for. It is made anew from the workflow each time, and knows no terminal.
 
-use causeway_proto::v1::workflow::{Cause, State};
+use causeway_proto::v1::workflow::{Cause, Direction, State};
 use causeway_proto::v1::{Step, Workflow};
 use prost_types::Timestamp;
 
@@ -91,7 +91,7 @@ fn of_state(state: State) -> Paint {
 /// How many of the steps are behind it; of an undo, how many of those that have to be undone.
 fn bar(workflow: &Workflow, width: usize) -> Line {
     let count = |of: fn(&Step) -> bool| workflow.steps.iter().filter(|step| of(step)).count();
-    let undo = workflow.cause() != Cause::Unspecified;
+    let undo = workflow.direction() == Direction::Undo;
     let (part, all, words, paint) = if undo {
         let (done, left) = (count(row::is_undone), count(row::is_to_undo));
         (done, done + left, format!("  {done} undone, {left} to undo"), Paint::Waits)

@@ -1,7 +1,7 @@
 //! Pictures of recorded states, line by line, for a small and a large terminal. `UPDATE_GOLDEN=1` writes them anew.
 
 use causeway_proto::v1::step::State as S;
-use causeway_proto::v1::workflow::{Cause, State};
+use causeway_proto::v1::workflow::{Cause, Direction, State};
 use causeway_proto::v1::{
     Failure, Finding, Step, UndoOutcome, Waiting, Workflow, step, undo_outcome, waiting,
 };
@@ -139,6 +139,7 @@ fn compensating() -> Workflow {
     let mut workflow = running();
     workflow.state = State::Compensating.into();
     workflow.cause = Cause::Failure.into();
+    workflow.direction = Direction::Undo.into();
     for step in &mut workflow.steps {
         (step.waiting, step.failure) = (None, None);
         if step.state() == S::Pending {
