@@ -1,6 +1,6 @@
 //! `causeway start`: starts what an input file describes, and waits for it if asked to.
 
-use causeway_proto::v1::Workflow;
+use causeway_proto::v1::{StartWorkflowRequest, Workflow};
 use clap::Args;
 
 use super::CommandError;
@@ -41,19 +41,28 @@ pub(crate) async fn run(
 ) -> Result<Exit, CommandError> {
     arguments.follow.goes_with(arguments.wait)?;
     let mut request = arguments.file.read()?;
-    let client = session.client()?;
     request.workflow_id = arguments.workflow_id.unwrap_or_default();
     request.labels = arguments.labels.into_iter().collect();
     request.plan_digest = arguments.plan.unwrap_or_default();
     request.request_id = arguments.request_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    begin(session, request, arguments.wait.then_some(&arguments.follow)).await
+}
+
+/// Starts what the request says, remembers it as the last, and waits for it if that is said. The request has an id.
+pub(super) async fn begin(
+    session: &mut Session<'_>,
+    request: StartWorkflowRequest,
+    wait: Option<&Follow>,
+) -> Result<Exit, CommandError> {
+    let client = session.client()?;
     // Before it is sent: it is needed exactly where no answer comes.
     session.console.say(&format!("request id: {}", request.request_id));
     let workflow = client.clone().with_patience(Patience::default()).start(request).await?;
     if let Err(error) = session.context.remember(&workflow.id) {
         session.console.say(&format!("warning: @last was not kept: {error}"));
     }
-    if arguments.wait {
-        return conclude(session, &client, &workflow.id, &arguments.follow).await;
+    if let Some(how) = wait {
+        return conclude(session, &client, &workflow.id, how).await;
     }
     let name = workflow.name.clone();
     session.print_one(&workflow, &name, |style| started(&workflow, style))?;
