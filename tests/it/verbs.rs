@@ -1,9 +1,8 @@
-//! The table of states and verbs, each cell asked of the real API and runtime; and every command that a waiting workflow prints,
-//! run as it is printed.
+//! The table of states and verbs, each cell asked of the real API and runtime.
 
 use causeway_client::{Ask, Client, Error};
 use causeway_proto::v1::workflow::State;
-use causeway_proto::v1::{Workflow, step, waiting};
+use causeway_proto::v1::{Workflow, step};
 use causeway_tests::scripted::{ACTION, CHECK, GATE, Mode, Scripted, Setup, Switches};
 use futures::StreamExt as _;
 use serde_json::json;
@@ -340,46 +339,4 @@ async fn an_open_gate_of_a_paused_workflow_may_be_decided_on() {
     daemon.client().resume(&id, "back").await.unwrap();
     daemon.becomes(&id, State::Succeeded).await;
     daemon.stop().await;
-}
-
-/// Every state that waits, with the reason that it says.
-const WAITS: [(Row, waiting::Reason); 9] = [
-    (Queued, waiting::Reason::QueuedBehind),
-    (Running, waiting::Reason::Retrying),
-    (Retrying, waiting::Reason::Retrying),
-    (AwaitingApproval, waiting::Reason::Approval),
-    (Paused, waiting::Reason::Operator),
-    (Held, waiting::Reason::Held),
-    (HeldPastPivot, waiting::Reason::Held),
-    (Compensating, waiting::Reason::Retrying),
-    (Stuck, waiting::Reason::UndoFailed),
-];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_printed_command_works_as_it_is_printed() {
-    let printed = |row: Row, expected: waiting::Reason| async move {
-        let (daemon, id) = row.reach().await;
-        let waiting = daemon.client().get(&id).await.unwrap().waiting.expect("it waits");
-        assert_eq!(waiting.reason(), expected, "{row:?}");
-        assert!(!waiting.next_commands.is_empty(), "{row:?} says nothing");
-        daemon.stop().await;
-        waiting.next_commands.len()
-    };
-    let rows = futures::stream::iter(WAITS)
-        .then(|(row, reason)| async move { (row, printed(row, reason).await) });
-    let rows: Vec<(Row, usize)> = rows.collect().await;
-    let runs =
-        rows.into_iter().flat_map(|(row, commands)| (0..commands).map(move |nth| (row, nth)));
-    let runs = runs.map(|(row, nth)| async move {
-        let (daemon, id) = row.reach().await;
-        // The ids are the daemon's own: the command is read again where it is run.
-        let waiting = daemon.client().get(&id).await.unwrap().waiting.unwrap();
-        let command = &waiting.next_commands[nth];
-        assert!(command.starts_with("causeway "), "{command}");
-        let ran = daemon.shell(command).await;
-        let said = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{row:?}: {command}: {said}");
-        daemon.stop().await;
-    });
-    futures::stream::iter(runs).buffer_unordered(4).collect::<Vec<()>>().await;
 }

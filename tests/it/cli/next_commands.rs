@@ -19,6 +19,7 @@ struct Row {
     apply: Mode,
     check: Mode,
     revert: Mode,
+    pivot: bool,
     run: fn() -> Value,
     leads: &'static [(&'static str, State)],
 }
@@ -40,6 +41,7 @@ const WORKS: Row = Row {
     apply: Mode::Works,
     check: Mode::Works,
     revert: Mode::Works,
+    pivot: false,
     run: plain,
     leads: &[],
 };
@@ -67,6 +69,21 @@ const ROWS: &[Row] = &[
             ("skip", State::Paused),
             ("cancel", State::Cancelled),
         ],
+        ..WORKS
+    },
+    // Past the point of no return there is no way back.
+    Row {
+        reason: Reason::Held,
+        check: Mode::Never,
+        pivot: true,
+        leads: &[("retry", State::Succeeded), ("abandon", State::Abandoned)],
+        ..WORKS
+    },
+    Row {
+        reason: Reason::Retrying,
+        check: Mode::Never,
+        revert: Mode::Later,
+        leads: &[("retry", State::Compensated)],
         ..WORKS
     },
     Row {
@@ -138,7 +155,8 @@ async fn each_command_that_is_printed_moves_the_workflow_on() {
         world.apply(row.apply);
         world.check(row.check);
         world.revert(row.revert);
-        let daemon = Scripted::start(world, &Setup::default()).await;
+        let setup = Setup { pivot: row.pivot, ..Setup::default() };
+        let daemon = Scripted::start(world, &setup).await;
         let id = daemon.build((row.run)()).await;
         let waiting = daemon.until(&id, |seen| reason(seen) == Some(row.reason)).await;
         let command = printed(&waiting, verb, row.leads);
