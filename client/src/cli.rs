@@ -93,6 +93,8 @@ pub enum Command {
     /// The records of what was built
     #[command(subcommand, visible_alias = "cluster")]
     Clusters(c::clusters::Verb),
+    /// Take a cluster down: undo what its build did
+    Teardown(c::teardown::Arguments),
     /// The cloud accounts that the daemon may work in
     #[command(visible_alias = "connection")]
     Connections(c::connections::Arguments),
@@ -199,6 +201,7 @@ async fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, C
         Command::Validate(arguments) => c::validate::run(session, &arguments),
         Command::Shortcut(verb) | Command::Workflows(verb) => workflows(verb, session).await,
         Command::Clusters(verb) => c::clusters::run(session, verb).await,
+        Command::Teardown(arguments) => c::teardown::run(session, &arguments).await,
         Command::Connections(_) => c::connections::run(session).await,
         Command::Server(verb) => c::server::run(session, verb).await,
         Command::Whoami => c::whoami::run(session).await,

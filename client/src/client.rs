@@ -10,9 +10,10 @@ use causeway_proto::v1::hybrid_cluster_service_client::HybridClusterServiceClien
 use causeway_proto::v1::workflow_service_client::WorkflowServiceClient;
 use causeway_proto::v1::{
     Connection, GetHybridClusterRequest, GetServerInfoRequest, GetWorkflowRequest, HybridCluster,
-    ListConnectionsRequest, ListHybridClustersRequest, ListWorkflowEventsRequest,
-    ListWorkflowEventsResponse, ListWorkflowsRequest, ListWorkflowsResponse, ServerInfo,
-    StartWorkflowRequest, WaitWorkflowRequest, Workflow,
+    HybridClusterVerification, ListConnectionsRequest, ListHybridClustersRequest,
+    ListWorkflowEventsRequest, ListWorkflowEventsResponse, ListWorkflowsRequest,
+    ListWorkflowsResponse, ServerInfo, StartWorkflowRequest, VerifyHybridClusterRequest,
+    WaitWorkflowRequest, Workflow,
 };
 use tonic::{Request, Response, Status};
 
@@ -198,6 +199,21 @@ impl Client {
         self.call(|| {
             let (mut service, request) = (self.clusters(), timed(request.clone(), CALL_TIMEOUT));
             async move { service.get_hybrid_cluster(request).await }
+        })
+        .await
+    }
+
+    /// Whether a cluster is still as its record has it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Api`] with `HYBRID_CLUSTER_NOT_FOUND` or `TEARDOWN_UNFIT`, and all others.
+    pub async fn verify_cluster(&self, name: &str) -> Result<HybridClusterVerification, Error> {
+        let name = if name.contains('/') { name.to_owned() } else { names::hybrid_cluster(name) };
+        let request = VerifyHybridClusterRequest { name };
+        self.call(|| {
+            let request = timed(request.clone(), crate::plan::PLAN_TIMEOUT);
+            let mut service = self.clusters();
+            async move { service.verify_hybrid_cluster(request).await }
         })
         .await
     }

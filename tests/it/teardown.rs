@@ -15,6 +15,9 @@ use causeway_tests::Scene;
 use causeway_tests::scene::difference;
 use serde_json::json;
 
+/// The exit code for a drift.
+const DIFFERENCES: i32 = 11;
+
 const AGENT: &str = "/api/v1/namespaces/kube-system/configmaps/ack-agent-config";
 
 fn teardown_of(name: &str) -> StartWorkflowRequest {
@@ -231,4 +234,50 @@ async fn what_an_abandoned_build_left_is_taken_down() {
     assert_eq!(torn.state(), State::Succeeded, "{torn:#?}");
     scene.assert_as_before().await;
     assert_no_record(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_cluster_verifies_until_somebody_changes_it() {
+    let mut scene = Scene::guide().await;
+    let built = built(&scene).await;
+    scene.client().delete(&built.id, Ask::from("its time is over")).await.unwrap();
+    scene.daemon().kill().await;
+    scene.start_daemon(&[]).await;
+    let world = scene.ledger().await;
+    let found = scene.client().verify_cluster("dc1").await.unwrap();
+    assert_eq!((found.drifts, found.unread), (0, 0), "{found:#?}");
+    assert!(found.steps.iter().any(|step| step.name == "verify-cni"), "{found:#?}");
+    assert!(found.steps.len() > 12, "{found:#?}");
+    let said = scene.shell("causeway clusters verify dc1").await;
+    assert_eq!(said.status.code(), Some(0), "{}", String::from_utf8_lossy(&said.stderr));
+
+    others_register_a_script(&scene).await;
+    let drifted = scene.shell("causeway clusters verify dc1").await;
+    let text = String::from_utf8(drifted.stdout).unwrap();
+    assert_eq!(drifted.status.code(), Some(DIFFERENCES), "{text}");
+    for told in ["register-init-script", "theirs.example", "1 of "] {
+        assert!(text.contains(told), "{told}:\n{text}");
+    }
+    assert_ne!(scene.ledger().await, world, "only what they did");
+    let missing = scene.shell("causeway clusters verify dc9").await;
+    assert_eq!(missing.status.code(), Some(9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_takes_a_cluster_down_with_one_command() {
+    let scene = Scene::guide().await;
+    built(&scene).await;
+    let dry = scene.shell("causeway teardown dc1 --dry-run").await;
+    let text = String::from_utf8(dry.stdout).unwrap();
+    assert_eq!(dry.status.code(), Some(0), "{text}");
+    let command = text.lines().map(str::trim).find(|line| line.starts_with("causeway teardown"));
+    let command = command.unwrap_or_else(|| panic!("it says what to type next:\n{text}"));
+    let done = scene.shell(command).await;
+    let (out, said) =
+        (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{out}\n{said}");
+    assert!(said.contains("scale-out[burst]"), "what will be undone is said first: {said}");
+    scene.assert_as_before().await;
+    let again = scene.shell("causeway clusters teardown dc1 --wait").await;
+    assert_eq!(again.status.code(), Some(9), "{}", String::from_utf8_lossy(&again.stderr));
 }

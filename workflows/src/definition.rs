@@ -22,6 +22,24 @@ pub enum Work {
     Gate,
 }
 
+/// How long what a template found or made is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// Only for the build.
+    No,
+    /// For as long as the cluster lives: its verification looks again.
+    Always,
+    /// For a time of its own: once that is over, its verification says so, and calls it no drift.
+    UntilItExpires {
+        /// Code of the warning.
+        code: &'static str,
+        /// What has expired, and what follows from it.
+        message: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
 /// One template of a definition.
 #[derive(Clone)]
 pub struct Template {
@@ -43,6 +61,8 @@ pub struct Template {
     pub pivot: bool,
     /// Its undo also runs at a good end.
     pub finally: bool,
+    /// How long what it found or made is to hold; default: actions for always, checks and gates for the build.
+    pub lasts: Lasts,
     /// Its limits, from the timing; default [`Timing::limits`].
     pub limits: fn(&Timing) -> Limits,
 }
@@ -51,9 +71,11 @@ impl Template {
     /// A template with the defaults: no keys, no group, a lost call may land.
     #[must_use]
     pub fn new(name: &'static str, work: Work) -> Self {
+        let lasts = if matches!(work, Work::Action(_)) { Lasts::Always } else { Lasts::No };
         Self {
             name,
             work,
+            lasts,
             after: Vec::new(),
             fan_out: None,
             keys: |_| Vec::new(),
@@ -109,6 +131,13 @@ impl Template {
     #[must_use]
     pub fn lost_call(mut self, lost_call: LostCall) -> Self {
         self.lost_call = lost_call;
+        self
+    }
+
+    /// Holds for another time.
+    #[must_use]
+    pub fn lasts(mut self, lasts: Lasts) -> Self {
+        self.lasts = lasts;
         self
     }
 

@@ -8,7 +8,7 @@ use causeway_engine::ids::ResourceKey;
 use causeway_engine::{LostCall, StepName};
 use serde_json::{Value, json};
 
-use crate::definition::{Definition, Template, Work};
+use crate::definition::{Definition, Lasts, Template, Work};
 use crate::sdk::Facts;
 use crate::steps::addon_identity::{UNDO_GROUP, user_name};
 use crate::steps::attach_ram_policy::AttachRamPolicy;
@@ -35,6 +35,13 @@ use crate::steps::verify_nodes::VerifyNodes;
 /// What the steps of a node pool fan out over.
 const POOLS: &str = "/spec/node_pools";
 
+/// A join token lives for hours, the cluster for years.
+const JOIN_TOKEN: Lasts = Lasts::UntilItExpires {
+    code: "JOIN_TOKEN_EXPIRED",
+    message: "the join token in the init script has expired: instances that the cloud replaces on its own can't join",
+    remedy: "take the cluster down and build it again, or put a token that lives longer into the published script by hand",
+};
+
 /// The definition.
 #[must_use]
 pub fn definition() -> Definition {
@@ -50,8 +57,8 @@ pub fn definition() -> Definition {
     const GATE: [&str; 1] = ["approve-spend"];
     #[rustfmt::skip]
     let templates = vec![
-        Template::check("check-identity", CheckIdentity),
-        Template::check("check-registered-cluster", CheckRegisteredCluster),
+        Template::check("check-identity", CheckIdentity).lasts(Lasts::Always),
+        Template::check("check-registered-cluster", CheckRegisteredCluster).lasts(Lasts::Always),
         Template::check("check-network", CheckNetwork),
         Template::check("check-capacity", CheckCapacity),
         Template::check("check-kubernetes", CheckKubernetes),
@@ -64,13 +71,13 @@ pub fn definition() -> Definition {
         Template::action("store-addon-secret", StoreAddonSecret).after(&["create-access-key"]).keys(user_keys).group(UNDO_GROUP).lost_call(IdempotentByName),
         Template::action("install-terway", InstallTerway).after(&["attach-ram-policy", "store-addon-secret"]).lost_call(MayLand),
         Template::action("configure-eni", ConfigureEni).after(&["install-terway"]).lost_call(IdempotentByName),
-        Template::action("mint-join-token", MintJoinToken).after(&GATE).lost_call(IdempotentByName),
+        Template::action("mint-join-token", MintJoinToken).after(&GATE).lost_call(IdempotentByName).lasts(JOIN_TOKEN),
         Template::action("publish-init-script", PublishInitScript).after(&["mint-join-token"]).keys(bucket_keys).lost_call(IdempotentByName),
         Template::action("register-init-script", RegisterInitScript).after(&["publish-init-script"]).lost_call(IdempotentByName),
         Template::action("create-node-pool", CreateNodePool).over(POOLS).after(&["fence-calico", "configure-eni", "register-init-script"]).lost_call(IdempotentByName),
         Template::action("scale-out", ScaleOut).over(POOLS).after(&["create-node-pool"]).lost_call(IdempotentByName),
-        Template::check("verify-nodes", VerifyNodes).over(POOLS).after(&["scale-out"]),
-        Template::check("verify-cni", VerifyCni).after(&["verify-nodes"]),
+        Template::check("verify-nodes", VerifyNodes).over(POOLS).after(&["scale-out"]).lasts(Lasts::Always),
+        Template::check("verify-cni", VerifyCni).after(&["verify-nodes"]).lasts(Lasts::Always),
     ];
     Definition {
         name: "hybrid-cluster",

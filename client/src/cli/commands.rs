@@ -16,6 +16,7 @@ pub mod server;
 pub mod start;
 pub mod steer;
 pub mod stuck;
+pub mod teardown;
 pub mod validate;
 pub mod version;
 pub mod watch;

@@ -6,6 +6,7 @@ pub(super) mod plan;
 pub(super) mod server;
 pub(super) mod step;
 pub(super) mod stuck;
+pub(super) mod teardown;
 pub(super) mod time;
 pub(super) mod workflow;
 

@@ -32,23 +32,21 @@ impl Clusters {
     }
 
     async fn get(&self, name: &str) -> Result<pb::HybridCluster, Error> {
-        let wrong = || {
-            Error::field(
-                "name",
-                format!(
-                    "{} is no name; expected hybridClusters/NAME or a cluster id",
-                    json::shown(name)
-                ),
-            )
-        };
-        let short = names::hybrid_cluster_name(name).ok_or_else(wrong)?;
-        match self.shared.handle.cluster(short).await {
-            Ok(record) => Ok(convert::hybrid_cluster(&record)),
-            Err(runtime::Error::NotFound { .. }) => {
-                Err(Error::NotFound(Resource::HybridCluster(names::hybrid_cluster(short))))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let short = short(name)?;
+        let record = self.shared.handle.cluster(short).await;
+        Ok(convert::hybrid_cluster(&record.map_err(|error| missing(error, short))?))
+    }
+
+    async fn verify(
+        &self,
+        request: Request<pb::VerifyHybridClusterRequest>,
+    ) -> Result<pb::HybridClusterVerification, Error> {
+        // It makes as many calls to the cloud as a plan does.
+        admit(&self.shared.authenticator, &request, Role::Operator)?;
+        let request = request.into_inner();
+        let short = short(&request.name)?;
+        let found = self.shared.handle.verify(short).await;
+        Ok(convert::verification(&found.map_err(|error| missing(error, short))?))
     }
 
     async fn list(
@@ -77,6 +75,28 @@ impl Clusters {
         let connections =
             connections[range].iter().map(|found| convert::connection(&found.config)).collect();
         Ok(pb::ListConnectionsResponse { connections, next_page_token })
+    }
+}
+
+/// The name, or the cluster's id, in a resource name.
+fn short(name: &str) -> Result<&str, Error> {
+    let wrong = || {
+        let shown = json::shown(name);
+        Error::field(
+            "name",
+            format!("{shown} is no name; expected hybridClusters/NAME or a cluster id"),
+        )
+    };
+    names::hybrid_cluster_name(name).ok_or_else(wrong)
+}
+
+/// That there is no record is said in the words of who asked for it.
+fn missing(error: runtime::Error, short: &str) -> Error {
+    match error {
+        runtime::Error::NotFound { what: "hybrid cluster", .. } => {
+            Error::NotFound(Resource::HybridCluster(names::hybrid_cluster(short)))
+        }
+        error => error.into(),
     }
 }
 
@@ -119,6 +139,13 @@ impl HybridClusterService for Clusters {
     ) -> Result<Response<pb::ListHybridClustersResponse>, Status> {
         let request = self.viewer(request)?;
         Ok(Response::new(self.list(&request).await?))
+    }
+
+    async fn verify_hybrid_cluster(
+        &self,
+        request: Request<pb::VerifyHybridClusterRequest>,
+    ) -> Result<Response<pb::HybridClusterVerification>, Status> {
+        Ok(Response::new(self.verify(request).await?))
     }
 
     async fn list_connections(

@@ -15,12 +15,13 @@ use causeway_engine::{
     teardown::Teardown,
 };
 use causeway_proto::{json, names, v1 as pb};
+use causeway_workflows::preview::{Change, ChangeKind};
 use sha2::{Digest as _, Sha256};
 
-pub(super) use cluster::{connection, hybrid_cluster, result};
+pub(super) use cluster::{connection, hybrid_cluster, result, verification};
 pub(super) use event::event;
 pub(super) use listed::listed;
-pub(super) use step::{finding, verdict};
+pub(super) use step::{finding, kind, verdict};
 
 /// Program that `next_commands` are typed for.
 const PROGRAM: &str = "causeway";
@@ -104,6 +105,24 @@ fn non_empty(text: &str) -> Option<&str> {
 }
 
 type Input = (Option<pb::Metadata>, Option<pb::workflow::Spec>, Option<pb::RunOptions>);
+
+/// What would become of an object.
+pub(super) fn change(change: &Change) -> pb::PlannedChange {
+    use pb::planned_change::Action;
+    let action = match change.kind_of_change {
+        ChangeKind::Create => Action::Create,
+        ChangeKind::Modify => Action::Modify,
+        ChangeKind::Keep => Action::Keep,
+        ChangeKind::Remove => Action::Remove,
+        ChangeKind::Restore => Action::Restore,
+    };
+    pb::PlannedChange {
+        kind: change.kind.clone(),
+        identity: change.id.clone(),
+        action: action.into(),
+        diff: change.diff.clone(),
+    }
+}
 
 fn teardown_of(state: &Workflow, teardown: &Teardown) -> pb::workflow::Spec {
     let hybrid_cluster = names::hybrid_cluster(&state.cluster);

@@ -1,9 +1,9 @@
 //! PlanWorkflow: the form of the request is that of a start; the plan is the runtime's, and is only converted here.
 
-use causeway_engine::{Failure, StepKind, event::Verdict};
+use causeway_engine::{Failure, event::Verdict};
 use causeway_proto::{
     limits,
-    v1::{self as pb, planned_change, planned_permission, planned_step},
+    v1::{self as pb, planned_permission, planned_step},
 };
 use causeway_workflows::preview::{Change, ChangeKind, DIFF_BYTES_MAX};
 use tonic::Request;
@@ -170,10 +170,15 @@ fn step(step: &PlannedStep) -> pb::PlannedStep {
     };
     pb::PlannedStep {
         name: step.spec.name.to_string(),
-        kind: kind(step.spec.kind).into(),
+        kind: convert::kind(step.spec.kind).into(),
         verdict: verdict.into(),
         summary: summary(step),
-        changes: step.preview.iter().flat_map(|shown| &shown.changes).map(change).collect(),
+        changes: step
+            .preview
+            .iter()
+            .flat_map(|shown| &shown.changes)
+            .map(convert::change)
+            .collect(),
         undo: undo(step),
         note: note(step),
         digest: step.part.clone(),
@@ -192,14 +197,6 @@ fn note(step: &PlannedStep) -> String {
         Outlook::Keeps { reason, .. } => reason.clone(),
         Outlook::Undoes { changed: true } => CHANGED.to_owned(),
         _ => failure_of(step).map(|failure| failure.message.clone()).unwrap_or_default(),
-    }
-}
-
-fn kind(kind: StepKind) -> pb::step::Kind {
-    match kind {
-        StepKind::Check => pb::step::Kind::Check,
-        StepKind::Action => pb::step::Kind::Action,
-        StepKind::Gate => pb::step::Kind::Gate,
     }
 }
 
@@ -258,22 +255,6 @@ fn undo(step: &PlannedStep) -> String {
             "gives up its claim; the last cluster that relies on it puts it back".to_owned()
         }
         _ => planned.unwrap_or_default(),
-    }
-}
-
-fn change(change: &Change) -> pb::PlannedChange {
-    let action = match change.kind_of_change {
-        ChangeKind::Create => planned_change::Action::Create,
-        ChangeKind::Modify => planned_change::Action::Modify,
-        ChangeKind::Keep => planned_change::Action::Keep,
-        ChangeKind::Remove => planned_change::Action::Remove,
-        ChangeKind::Restore => planned_change::Action::Restore,
-    };
-    pb::PlannedChange {
-        kind: change.kind.clone(),
-        identity: change.id.clone(),
-        action: action.into(),
-        diff: change.diff.clone(),
     }
 }
 

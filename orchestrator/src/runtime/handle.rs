@@ -252,6 +252,14 @@ impl Handle {
         found.ok_or_else(|| Error::NotFound { what: "hybrid cluster", name: name_or_id.to_owned() })
     }
 
+    /// Whether a cluster is still as its record has it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::TeardownUnfit`], [`Error::TooMany`].
+    pub async fn verify(&self, name_or_id: &str) -> Result<super::Verification, Error> {
+        self.runtime.verify(name_or_id).await
+    }
+
     /// The configured connections.
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {

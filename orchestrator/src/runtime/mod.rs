@@ -31,6 +31,7 @@ mod teardown;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod verify;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -54,6 +55,7 @@ pub use requests::Repeatable;
 pub use revisions::{InUse, Revisions, UnknownRevisions};
 pub use start::StartRequest;
 pub use summary::Summary;
+pub use verify::{Found, Verification, VerifiedStep};
 
 use crate::clock::Clock;
 use crate::store::seal::Sealer;

@@ -16,18 +16,19 @@ use std::time::Duration;
 use causeway_engine::event::{PlanBinding, Started, Verdict};
 use causeway_engine::{DefinitionRef, Failure, Finding, StepName, StepSpec, Time};
 use causeway_workflows::preview::Preview;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use digest::WHOLE_DIGITS as DIGEST_DIGITS;
 pub(super) use digest::hold;
 pub use permissions::{Allowed, Permission};
+pub(super) use walk::{is_passing, unfit};
 
 use super::{Error, Runtime, StartRequest};
 
 /// Most plans that are made at the same time: each makes as many calls as a build's beginning.
 const PLANS_MAX: usize = 4;
 /// Steps that are looked at together.
-const STEPS_AT_A_TIME: usize = 8;
+pub(super) const STEPS_AT_A_TIME: usize = 8;
 /// How long a plan may take; what was not looked at by then is said to be unread.
 pub const PLAN_TIME_MAX: Duration = Duration::from_secs(120);
 /// Plans whose parts are remembered, so that a stale one can say what has changed.
@@ -150,6 +151,15 @@ impl Default for Plans {
 }
 
 impl Plans {
+    /// Leave to look at the world once more.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`].
+    pub(super) fn permit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let too_many = |_| Error::TooMany { what: "plans at the same time", limit: PLANS_MAX };
+        self.permits.try_acquire().map_err(too_many)
+    }
+
     fn remember(&self, plan: &Plan) {
         let Some(digest) = &plan.digest else { return };
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -185,11 +195,7 @@ impl Runtime {
         if self.is_draining() {
             return Err(Error::ShuttingDown);
         }
-        let _permit = self
-            .plans
-            .permits
-            .try_acquire()
-            .map_err(|_| Error::TooMany { what: "plans at the same time", limit: PLANS_MAX })?;
+        let _permit = self.plans.permit()?;
         let definition = self.definition(&started.definition.name);
         let connection = self.connection(&started.connection);
         let (Some(definition), Some(connection)) = (definition, connection) else {

@@ -21,6 +21,14 @@ pub enum Verb {
         #[arg(long)]
         input: bool,
     },
+    /// Whether one is still as it was built; exits with 11 where it is not
+    Verify {
+        /// metadata.name, hybridClusters/NAME, or the id of the registered cluster
+        #[arg(value_name = "CLUSTER")]
+        name: String,
+    },
+    /// Take one down: undo what its build did
+    Teardown(super::teardown::Arguments),
 }
 
 pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Exit, CommandError> {
@@ -39,6 +47,18 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Exit, C
             }
             session.print_one(&file, &name, |_| String::new())?;
         }
+        Verb::Verify { name } => {
+            let found = client.verify_cluster(&name).await?;
+            session.print_one(&found, &found.name, |style| {
+                render::teardown::verified(&found, style)
+            })?;
+            return Ok(match (found.drifts, found.unread) {
+                (0, 0) => Exit::Done,
+                (0, _) => Exit::Other,
+                _ => Exit::Differences,
+            });
+        }
+        Verb::Teardown(arguments) => return super::teardown::run(session, &arguments).await,
         Verb::Get { name, input: false } => {
             let cluster = client.cluster(&name).await?;
             session.print_one(&cluster, &cluster.name, |style| {

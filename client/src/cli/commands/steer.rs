@@ -38,6 +38,16 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// Whether to wait at all.
+    pub(super) fn wait(&self) -> bool {
+        self.wait
+    }
+
+    /// How to wait.
+    pub(super) fn follow(&self) -> &Follow {
+        &self.follow
+    }
+
     /// # Errors
     /// Where it says how to wait, and not to.
     pub(super) fn check(&self) -> Result<(), CommandError> {

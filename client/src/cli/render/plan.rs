@@ -11,10 +11,10 @@ use super::super::output::Style;
 use super::Sheet;
 
 /// Codes of the colours that are used.
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
+pub(super) const GREEN: &str = "32";
+pub(super) const RED: &str = "31";
+pub(super) const YELLOW: &str = "33";
+pub(super) const BOLD: &str = "1";
 
 /// The whole plan; `file` is how the input file was named.
 pub(crate) fn plan(plan: &Plan, file: &str, style: Style) -> String {
@@ -58,7 +58,7 @@ fn paid(plan: &Plan) -> String {
     plan.nodes.iter().map(line).collect()
 }
 
-fn findings(plan: &Plan, style: Style) -> String {
+pub(super) fn findings(plan: &Plan, style: Style) -> String {
     let mut text = String::new();
     for finding in &plan.findings {
         let (word, colour) = match finding.severity() {
@@ -127,7 +127,7 @@ fn step(step: &PlannedStep, style: Style) -> String {
     text
 }
 
-fn difference(change: &PlannedChange, titled: bool, style: Style) -> String {
+pub(super) fn difference(change: &PlannedChange, titled: bool, style: Style) -> String {
     let mut text = String::new();
     if titled {
         text.push_str(&format!("      {} {}\n", change.kind, change.identity));
@@ -198,7 +198,7 @@ fn next(plan: &Plan, file: &str) -> String {
     format!("causeway start -f {file} --plan {}", plan.digest)
 }
 
-fn paint(text: &str, code: &str, style: Style) -> String {
+pub(super) fn paint(text: &str, code: &str, style: Style) -> String {
     if style.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 

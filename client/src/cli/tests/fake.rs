@@ -339,5 +339,6 @@ impl HybridClusterService for Service {
 
     not_called! {
         list_connections(ListConnectionsRequest) -> ListConnectionsResponse;
+        verify_hybrid_cluster(VerifyHybridClusterRequest) -> HybridClusterVerification;
     }
 }

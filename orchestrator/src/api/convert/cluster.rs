@@ -5,7 +5,7 @@ use causeway_workflows::{ConnectionConfig, CredentialSource};
 use sha2::{Digest as _, Sha256};
 
 use super::{ledger_entry, time};
-use crate::runtime::ClusterRecord;
+use crate::runtime::{ClusterRecord, Found, Verification, VerifiedStep};
 
 /// The record of a cluster.
 pub(in crate::api) fn hybrid_cluster(record: &ClusterRecord) -> pb::HybridCluster {
@@ -36,6 +36,40 @@ pub(in crate::api) fn hybrid_cluster(record: &ClusterRecord) -> pb::HybridCluste
     };
     cluster.etag = hex::encode(&Sha256::digest(json::encode(&cluster).to_string())[..8]);
     cluster
+}
+
+/// What became of a cluster since it was built.
+pub(in crate::api) fn verification(found: &Verification) -> pb::HybridClusterVerification {
+    use pb::verified_step::State;
+    let steps: Vec<pb::VerifiedStep> = found.steps.iter().map(verified).collect();
+    let count = |state: State| {
+        u32::try_from(steps.iter().filter(|step| step.state() == state).count()).unwrap_or(u32::MAX)
+    };
+    pb::HybridClusterVerification {
+        name: names::hybrid_cluster(&found.cluster),
+        drifts: count(State::Drifted),
+        unread: count(State::Unread),
+        create_time: Some(time(found.verified_at)),
+        steps,
+    }
+}
+
+fn verified(step: &VerifiedStep) -> pb::VerifiedStep {
+    use pb::verified_step::State;
+    let name = step.spec.name.as_str();
+    let (state, why) = match &step.found {
+        Found::Holds => (State::Holds, None),
+        Found::Drifted(failure) => (State::Drifted, Some(failure)),
+        Found::Unread(failure) => (State::Unread, Some(failure)),
+    };
+    pb::VerifiedStep {
+        name: name.to_owned(),
+        kind: super::step::kind(step.spec.kind).into(),
+        state: state.into(),
+        failure: why.map(|failure| super::step::failure(failure, name)),
+        changes: step.changes.iter().map(super::change).collect(),
+        warnings: step.warnings.iter().map(|found| super::finding(found, name)).collect(),
+    }
 }
 
 /// What was built; none where nothing was finished.

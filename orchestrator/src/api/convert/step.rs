@@ -28,7 +28,7 @@ pub(super) fn step(workflow: &Workflow, step: &Step) -> pb::Step {
         failure: step.failure().map(|failure| pb::Failure {
             step: step.spec.name.to_string(),
             time: step.ended_at.map(time),
-            ..self::failure(failure, step)
+            ..self::failure(failure, step.spec.name.as_str())
         }),
         undo: outcome(&step.undo),
         waiting: waiting(workflow, step),
@@ -62,7 +62,7 @@ pub(super) fn spend(workflow: &Workflow) -> String {
     }
 }
 
-fn kind(kind: StepKind) -> pb::step::Kind {
+pub(in crate::api) fn kind(kind: StepKind) -> pb::step::Kind {
     match kind {
         StepKind::Check => pb::step::Kind::Check,
         StepKind::Action => pb::step::Kind::Action,
@@ -190,7 +190,7 @@ fn waiting(workflow: &Workflow, step: &Step) -> Option<pb::Waiting> {
 pub(super) fn first_failure(workflow: &Workflow) -> Option<pb::Failure> {
     let (name, first) = workflow.failure()?;
     let step = workflow.step(name)?;
-    let mut failure = failure(first, step);
+    let mut failure = failure(first, name.as_str());
     for other in workflow.steps.iter().filter(|other| other.spec.name != *name) {
         let Phase::Failed { failure: also } = &other.phase else { continue };
         if also.findings.is_empty() {
@@ -209,17 +209,14 @@ pub(super) fn first_failure(workflow: &Workflow) -> Option<pb::Failure> {
     Some(pb::Failure { step: name.to_string(), time: step.ended_at.map(time), ..failure })
 }
 
-pub(super) fn failure(failure: &Failure, step: &Step) -> pb::Failure {
+/// A failure of that step.
+pub(super) fn failure(failure: &Failure, step: &str) -> pb::Failure {
     pb::Failure {
         class: class(failure.class).into(),
         code: failure.code.clone().unwrap_or_default(),
         message: failure.message.clone(),
         request_id: failure.request_id.clone().unwrap_or_default(),
-        findings: failure
-            .findings
-            .iter()
-            .map(|found| finding(found, step.spec.name.as_str()))
-            .collect(),
+        findings: failure.findings.iter().map(|found| finding(found, step)).collect(),
         step: String::new(),
         time: None,
     }

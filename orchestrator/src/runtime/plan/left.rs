@@ -36,7 +36,7 @@ pub(in crate::runtime) struct Remains<'a> {
     pub(in crate::runtime) state: Workflow,
     connection: Arc<Connection>,
     pub(super) trail: Trail,
-    pub(super) until: Instant,
+    pub(in crate::runtime) until: Instant,
 }
 
 impl<'a> Remains<'a> {

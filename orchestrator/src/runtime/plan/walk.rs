@@ -411,7 +411,7 @@ impl Walk<'_> {
     }
 }
 
-pub(super) fn is_passing(failure: &Failure) -> bool {
+pub(in crate::runtime) fn is_passing(failure: &Failure) -> bool {
     matches!(
         failure.class,
         FailureClass::Retryable
@@ -426,7 +426,7 @@ pub(super) fn out_of_time() -> Failure {
         .with_code("PLAN_DEADLINE")
 }
 
-fn unfit(outcome: &StepOutcome) -> Failure {
+pub(in crate::runtime) fn unfit(outcome: &StepOutcome) -> Failure {
     let kind = std::mem::discriminant(outcome);
     Failure::permanent(format!("a look was answered with something else ({kind:?})"))
         .with_code("DEFINITION_UNKNOWN")

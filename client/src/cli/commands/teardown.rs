@@ -1,0 +1,111 @@
+//! `causeway teardown`: shows what taking a cluster down would undo, asks on a terminal, and starts it.
+
+use causeway_proto::names;
+use causeway_proto::v1::start_workflow_request::Spec;
+use causeway_proto::v1::{StartWorkflowRequest, TeardownSpec};
+use clap::Args;
+
+use super::CommandError;
+use super::steer::Waiting;
+use super::watch::conclude;
+use crate::cli::output::Style;
+use crate::cli::{Exit, Session, render, values};
+use crate::client::Client;
+use crate::plan::plan_of;
+use crate::retry::Patience;
+
+/// What to take down, and how.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// metadata.name, hybridClusters/NAME, or the id of the registered cluster
+    #[arg(value_name = "CLUSTER")]
+    cluster: String,
+    /// Only show what would be undone
+    #[arg(long, conflicts_with_all = ["yes", "wait", "request_id", "plan"])]
+    dry_run: bool,
+    /// Let the record go even where something is kept because it is in use
+    #[arg(long)]
+    forget: bool,
+    /// Digest of a --dry-run: begin only if the world is still as it saw it
+    #[arg(long, value_name = "DIGEST", value_parser = values::opaque)]
+    plan: Option<String>,
+    /// Repeat a call whose answer was lost: the request id that it printed
+    #[arg(long, value_name = "ID", value_parser = values::request_id)]
+    request_id: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+    /// Don't ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Arguments {
+    fn request(&self) -> Result<StartWorkflowRequest, CommandError> {
+        let Some(name) = names::hybrid_cluster_name(&self.cluster) else {
+            let shown = causeway_proto::json::shown(&self.cluster);
+            let why =
+                format!("{shown} is no name of a cluster; `causeway clusters list` shows them");
+            return Err(CommandError::Usage(why));
+        };
+        let hybrid_cluster = names::hybrid_cluster(name);
+        Ok(StartWorkflowRequest {
+            spec: Some(Spec::Teardown(TeardownSpec { hybrid_cluster, forget: self.forget })),
+            plan_digest: self.plan.clone().unwrap_or_default(),
+            request_id: self.request_id.clone().unwrap_or_default(),
+            ..StartWorkflowRequest::default()
+        })
+    }
+}
+
+pub(crate) async fn run(
+    session: &mut Session<'_>,
+    arguments: &Arguments,
+) -> Result<Exit, CommandError> {
+    arguments.waiting.check()?;
+    let mut request = arguments.request()?;
+    let client = session.client()?;
+    if arguments.dry_run {
+        let plan = client.plan(plan_of(request)).await?;
+        session.print_one(&plan, &plan.digest, |style| {
+            render::teardown::planned(&plan, &arguments.cluster, style)
+        })?;
+        return Ok(if plan.digest.is_empty() { Exit::Other } else { Exit::Done });
+    }
+    // Who repeats a call has seen it, and the record may be gone by now.
+    if request.request_id.is_empty() {
+        agree(session, &client, arguments, &request).await?;
+        request.request_id = uuid::Uuid::new_v4().to_string();
+    }
+    session.console.say(&format!("request id: {}", request.request_id));
+    let workflow = client.clone().with_patience(Patience::default()).start(request).await?;
+    if let Err(error) = session.context.remember(&workflow.id) {
+        session.console.say(&format!("warning: @last was not kept: {error}"));
+    }
+    if arguments.waiting.wait() {
+        return conclude(session, &client, &workflow.id, arguments.waiting.follow()).await;
+    }
+    session.print_one(&workflow, &workflow.name, |style| {
+        render::workflow::list(std::slice::from_ref(&workflow), style)
+    })?;
+    if session.format.is_table() {
+        session.console.say(&format!("follow it: causeway watch {}", workflow.id));
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows what would be undone; on a terminal it asks.
+async fn agree(
+    session: &mut Session<'_>,
+    client: &Client,
+    arguments: &Arguments,
+    request: &StartWorkflowRequest,
+) -> Result<(), CommandError> {
+    let plan = client.plan(plan_of(request.clone())).await?;
+    let style = Style { color: session.console.err_color, wide: false };
+    session.console.say(render::teardown::undoing(&plan, style).trim_end());
+    let question = "From its first undo on it can't be cancelled any more. Take the cluster down?";
+    if session.console.interactive && !arguments.yes && !session.console.agrees(question) {
+        return Err(CommandError::Declined);
+    }
+    Ok(())
+}
