@@ -4,6 +4,7 @@ mod fake;
 mod flows;
 mod formats;
 mod parsing;
+mod server;
 mod steering;
 
 use std::io::Write;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use causeway_proto::reasons;
+use causeway_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use causeway_proto::v1::hybrid_cluster_service_server::{
     HybridClusterService, HybridClusterServiceServer,
 };
@@ -31,6 +32,8 @@ pub(super) struct Script {
     pub(super) breaks: VecDeque<(usize, Status)>,
     /// Per call of `start`, in turn: what it fails with.
     pub(super) start_failures: VecDeque<Status>,
+    /// The pieces of a backup, the last of which may be how it breaks off.
+    pub(super) backup: Vec<Result<&'static str, Status>>,
     /// The record that there is.
     pub(super) cluster: Option<HybridCluster>,
 
@@ -44,6 +47,8 @@ pub(super) struct Script {
     pub(super) approvals: Vec<ApproveStepRequest>,
     /// The denials that came.
     pub(super) denials: Vec<DenyStepRequest>,
+    /// The drains that came.
+    pub(super) drains: Vec<DrainRequest>,
     /// Everything else that was asked: rpc, reason, etag and request id.
     pub(super) asked: Vec<(&'static str, [String; 3])>,
 }
@@ -67,7 +72,8 @@ impl Fake {
         let mut tasks = JoinSet::new();
         let server = tonic::transport::Server::builder()
             .add_service(WorkflowServiceServer::new(service.clone()))
-            .add_service(HybridClusterServiceServer::new(service))
+            .add_service(HybridClusterServiceServer::new(service.clone()))
+            .add_service(AdminServiceServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tasks.spawn(async move { server.await.unwrap() });
         Self { address, script, _tasks: tasks }
@@ -340,5 +346,42 @@ impl HybridClusterService for Service {
     not_called! {
         list_connections(ListConnectionsRequest) -> ListConnectionsResponse;
         verify_hybrid_cluster(VerifyHybridClusterRequest) -> HybridClusterVerification;
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Service {
+    type BackupStream = Messages<BackupResponse>;
+
+    async fn get_server_info(
+        &self,
+        _: Request<GetServerInfoRequest>,
+    ) -> Result<Response<ServerInfo>, Status> {
+        let caller = server_info::Caller {
+            principal: "ci".to_owned(),
+            role: server_info::caller::Role::Operator.into(),
+            connections: vec!["prod".to_owned()],
+            authentication: "token".to_owned(),
+        };
+        Ok(Response::new(ServerInfo { caller: Some(caller), ..ServerInfo::default() }))
+    }
+
+    async fn backup(
+        &self,
+        _: Request<BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let piece = |piece: Result<&'static str, Status>| {
+            piece.map(|text| BackupResponse { chunk: text.as_bytes().to_vec() })
+        };
+        let pieces = self.script().backup.clone().into_iter().map(piece).collect::<Vec<_>>();
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+
+    async fn drain(
+        &self,
+        request: Request<DrainRequest>,
+    ) -> Result<Response<DrainResponse>, Status> {
+        self.script().drains.push(request.into_inner());
+        Ok(Response::new(DrainResponse { parked: 3, in_flight: 1 }))
     }
 }
