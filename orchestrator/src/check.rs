@@ -1,6 +1,8 @@
 //! `causewayd check`: everything that can be found out without starting, one line per finding. It changes nothing in the
 //! outside world, and in the store no more than opening it does.
 
+mod permissions;
+
 use std::{fmt, path::Path};
 
 use causeway_workflows::{Connection, ConnectionConfig, Definition, alibaba::sts};
@@ -176,36 +178,44 @@ async fn connecting(config: &Config, connection: &ConnectionConfig, findings: &m
             return;
         }
     };
-    findings.push(identity(&connected, &subject).await);
+    let (found, caller) = identity(&connected, &subject).await;
+    findings.push(found);
+    if let Some(caller) = caller {
+        let subject = format!("{subject}.permissions");
+        findings.push(permissions::cloud(&connected.cloud, &caller, &subject).await);
+    }
     for (cluster, file) in &connection.kubeconfigs {
         let subject = format!("{subject}.kubeconfigs.{cluster}");
-        let version = match connected.clusters.get(cluster).await {
-            Ok(client) => client.version().await,
+        let reached = match connected.clusters.get(cluster).await {
+            Ok(client) => client.version().await.map(|version| (client, version)),
             Err(failure) => Err(failure),
         };
-        findings.push(match version {
-            Ok(version) => {
-                Finding::new(Verdict::Good, &subject, format!("reached, Kubernetes {version}"))
+        match reached {
+            Ok((client, version)) => {
+                let message = format!("reached, Kubernetes {version}");
+                findings.push(Finding::new(Verdict::Good, &subject, message));
+                let subject = format!("{subject}.permissions");
+                findings.push(permissions::cluster(&client, &subject).await);
             }
-            Err(failure) => Finding::new(
-                Verdict::Fault,
-                &subject,
-                format!("{} does not lead to the cluster: {failure}", file.display()),
-            ),
-        });
+            Err(failure) => {
+                let message = format!("{} does not lead to the cluster: {failure}", file.display());
+                findings.push(Finding::new(Verdict::Fault, &subject, message));
+            }
+        }
     }
 }
 
-async fn identity(connected: &Connection, subject: &str) -> Finding {
-    match sts::get_caller_identity(&connected.cloud).await {
-        Ok(caller) if caller.account_id == connected.config.account_id => Finding::new(
-            Verdict::Good,
-            subject,
-            format!("account {}, as {}", caller.account_id, caller.arn),
-        ),
+/// Who the credentials are; the caller only where it is of the connection's account.
+async fn identity(connected: &Connection, subject: &str) -> (Finding, Option<sts::CallerIdentity>) {
+    let place = connected.config.credentials.place();
+    let finding = match sts::get_caller_identity(&connected.cloud).await {
+        Ok(caller) if caller.account_id == connected.config.account_id => {
+            let message = format!("account {}, as {}, with {place}", caller.account_id, caller.arn);
+            return (Finding::new(Verdict::Good, subject, message), Some(caller));
+        }
         Ok(caller) => {
             let message = format!(
-                "the credentials belong to account {}, but account_id says {}; correct one of the two",
+                "the credentials ({place}) belong to account {}, but account_id says {}; correct one of the two",
                 caller.account_id, connected.config.account_id
             );
             Finding::new(Verdict::Fault, subject, message)
@@ -213,9 +223,10 @@ async fn identity(connected: &Connection, subject: &str) -> Finding {
         Err(error) => Finding::new(
             Verdict::Fault,
             subject,
-            format!("the account can't be asked: {}", chain(&error)),
+            format!("the account can't be asked with {place}: {}", chain(&error)),
         ),
-    }
+    };
+    (finding, None)
 }
 
 /// An error with its causes, each said once.

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod policy;
 pub mod runtime;
 pub mod store;
 pub mod telemetry;

@@ -7,6 +7,7 @@ use causeway_orchestrator::{
     app::App,
     check,
     config::{self, Config, Flags},
+    policy,
     telemetry::{self, Journal},
 };
 use clap::{Parser, Subcommand};
@@ -47,6 +48,19 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// The least that the daemon must be allowed, made of what its steps need.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum PolicyCommand {
+    /// Prints the RAM policy of its user or role, as JSON.
+    Ram,
+    /// Prints its service account in the data center's cluster, with its roles, as YAML for `kubectl apply`.
+    Rbac,
 }
 
 #[derive(Subcommand)]
@@ -95,6 +109,12 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Config { command: ConfigCommand::Show }) => {
             print!("{}", config::show(&config));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Policy { command }) => {
+            let least =
+                if let PolicyCommand::Ram = command { policy::ram() } else { policy::rbac() };
+            print!("{least}");
             Ok(ExitCode::SUCCESS)
         }
     }

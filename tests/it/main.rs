@@ -11,6 +11,7 @@ mod crash;
 mod failure;
 mod gate;
 mod input;
+mod least;
 mod library;
 mod lost;
 mod plan;

@@ -58,6 +58,14 @@ pub enum CredentialSource {
     },
 }
 
+impl CredentialSource {
+    /// Which provider of the chain it comes down to in this process, in words that hold no secret.
+    #[must_use]
+    pub fn place(&self) -> String {
+        provider(self).place()
+    }
+}
+
 /// Why a connection can't be set up; nothing has been called yet.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {

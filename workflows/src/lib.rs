@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod hybrid_cluster;
 pub mod kubernetes;
 pub mod noop;
+pub mod permissions;
 pub mod preview;
 pub mod script;
 pub mod sdk;

@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod rule;
+mod uses;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -11,6 +12,7 @@ use crate::time::Pace;
 pub use boundaries::{At, Boundaries, Boundary, Passage, Side};
 pub(crate) use rule::glob;
 pub use rule::{Fault, Rule, RuleError};
+pub use uses::{KubernetesUse, Uses};
 
 /// The rules in force, and the boundaries that the daemon's mutating calls pass; one of these is shared by the cloud
 /// and all API servers of a world.
@@ -18,6 +20,7 @@ pub use rule::{Fault, Rule, RuleError};
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
     boundaries: Arc<Boundaries>,
+    uses: Uses,
 }
 
 /// One call of the daemon, as rules and boundaries see it.
@@ -81,6 +84,12 @@ impl Faults {
     #[must_use]
     pub fn boundaries(&self) -> Arc<Boundaries> {
         Arc::clone(&self.boundaries)
+    }
+
+    /// The permissions that the daemon's calls have used.
+    #[must_use]
+    pub fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// The way in of a call of the daemon: takes its fault, sits out a delay, passes the boundary before the effect.

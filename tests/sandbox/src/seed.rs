@@ -24,6 +24,8 @@ pub struct Account {
     pub id: String,
     /// The RAM user of the daemon.
     pub daemon_user: String,
+    /// The document of the only policy that the daemon's user has; none: it may do everything.
+    pub daemon_policy: Option<String>,
     /// The daemon's AccessKey id.
     pub access_key_id: String,
     /// The daemon's AccessKey secret.
@@ -138,6 +140,8 @@ pub struct DataCenter {
     pub addon_user: Option<String>,
     /// Kubernetes permissions that the daemon lacks: (verb, resource).
     pub denied: Vec<(String, String)>,
+    /// RBAC objects that are there from the start. Where there are any, the daemon may do what they say; else everything.
+    pub daemon_rbac: Vec<serde_json::Value>,
 }
 
 /// How Calico is installed in the data center.
@@ -163,6 +167,7 @@ impl Seed {
             account: Account {
                 id: "1234567890123456".into(),
                 daemon_user: "causewayd".into(),
+                daemon_policy: None,
                 access_key_id: "LTAI5tSandboxDaemonKey01".into(),
                 access_key_secret: "SandboxDaemonSecret000000000001".into(),
                 region,
@@ -248,6 +253,7 @@ impl Seed {
                 calico: Calico::Manifest,
                 addon_user: None,
                 denied: vec![],
+                daemon_rbac: vec![],
             },
         }
     }

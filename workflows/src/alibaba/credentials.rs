@@ -179,16 +179,35 @@ impl Provider {
         }
     }
 
-    fn shared_file(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, Error> {
-        let path = match (&self.file, variable("ALIBABA_CLOUD_CREDENTIALS_FILE"), variable("HOME"))
-        {
-            (Some(path), _, _) => path.clone(),
-            (None, Some(path), _) => PathBuf::from(path),
+    /// Where [`Self::load`] looks, in words that hold no secret.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let environment = self.source == Source::Environment
+            || (self.source == Source::Default
+                && variable("ALIBABA_CLOUD_ACCESS_KEY_ID").is_some());
+        if environment {
+            return "the environment (ALIBABA_CLOUD_ACCESS_KEY_ID)".to_owned();
+        }
+        match self.path(&variable) {
+            Ok(path) => format!("section [{}] of the file {}", self.profile, path.display()),
+            Err(_) => "the shared file".to_owned(),
+        }
+    }
+
+    fn path(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, Error> {
+        match (&self.file, variable("ALIBABA_CLOUD_CREDENTIALS_FILE"), variable("HOME")) {
+            (Some(path), _, _) => Ok(path.clone()),
+            (None, Some(path), _) => Ok(PathBuf::from(path)),
             (None, None, Some(home)) => {
-                Path::new(&home).join(".alibabacloud").join("credentials.ini")
+                Ok(Path::new(&home).join(".alibabacloud").join("credentials.ini"))
             }
-            (None, None, None) => return Err(Error::NoHome),
-        };
+            (None, None, None) => Err(Error::NoHome),
+        }
+    }
+
+    fn shared_file(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Credentials, Error> {
+        let path = self.path(variable)?;
         let unreadable = |source| Error::Unreadable { path: path.clone(), source };
         if std::fs::metadata(&path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
             return Err(Error::TooLarge(path));

@@ -239,7 +239,19 @@ pub async fn create_policy(
 /// # Errors
 /// Any call's failures.
 pub async fn get_policy(client: &Client, name: &str) -> Result<Option<PolicyDetail>, Error> {
-    let params = Params::new().with("PolicyName", name).with("PolicyType", CUSTOM);
+    get_policy_of(client, name, CUSTOM).await
+}
+
+/// A policy of a type (`Custom` or `System`) with the document that counts; `None` where there is none.
+///
+/// # Errors
+/// Any call's failures.
+pub async fn get_policy_of(
+    client: &Client,
+    name: &str,
+    kind: &str,
+) -> Result<Option<PolicyDetail>, Error> {
+    let params = Params::new().with("PolicyName", name).with("PolicyType", kind);
     absent(client.rpc(read("GetPolicy", params)).await)
 }
 

@@ -272,7 +272,13 @@ fn authorise(
     // Who one is, everybody may ask.
     let free = product == Product::Sts && action == "GetCallerIdentity";
     let name = format!("{}:{action}", product.ram_code());
-    if free || iam::allowed(&cloud.state(), &caller.user, &name) {
+    if free {
+        return Ok(());
+    }
+    if iam::allowed(&cloud.state(), &caller.user, &name) {
+        if caller.access_key_id == cloud.account.access_key_id {
+            cloud.faults.uses().note_cloud(&name);
+        }
         return Ok(());
     }
     Err(not_permitted(product, &caller.user, &name))

@@ -12,6 +12,9 @@ use super::state::{
 };
 use crate::seed::{self, Seed};
 
+/// The policy of the daemon's user, where the seed gives one.
+const DAEMON_POLICY: &str = "causewayd";
+const DAEMON_POLICY_KEY: &str = "Custom/causewayd";
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
 /// System policies that the account knows, with the actions they allow.
@@ -37,7 +40,14 @@ pub(crate) fn state_of(seed: &Seed) -> State {
     }
     let account = &seed.account;
     let key = (account.access_key_id.clone(), account.access_key_secret.clone());
-    add_user(&mut state, &account.daemon_user, key, "System/AdministratorAccess");
+    let policy = match &account.daemon_policy {
+        None => "System/AdministratorAccess",
+        Some(document) => {
+            add_document(&mut state, "Custom", DAEMON_POLICY, document.clone());
+            DAEMON_POLICY_KEY
+        }
+    };
+    add_user(&mut state, &account.daemon_user, key, policy);
     for cluster in &seed.clusters {
         if let Some(user) = &cluster.data_center.addon_user {
             let policy = "ack-one-registered-cluster-policy-logtail-ds";
@@ -80,7 +90,11 @@ fn add_policy(state: &mut State, kind: &str, name: &str, action: &str) {
         "Version": "1",
         "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}],
     });
-    let version = Version { document: document.to_string(), create_date: CREATED.into() };
+    add_document(state, kind, name, document.to_string());
+}
+
+fn add_document(state: &mut State, kind: &str, name: &str, document: String) {
+    let version = Version { document, create_date: CREATED.into() };
     let policy = Policy {
         name: name.into(),
         kind: kind.into(),

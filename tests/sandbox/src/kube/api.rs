@@ -72,6 +72,9 @@ impl Api {
         self.credentials.authorize(&identity, wanted, &state).map_err(|why| {
             Failure::forbidden(&wanted.group, &wanted.resource, &wanted.name, &why)
         })?;
+        if identity.daemon && !wanted.resource.is_empty() {
+            self.faults.uses().note_kubernetes(wanted.used());
+        }
         let body = decode(&parts.headers, body)?;
         Ok(Call { request, identity, headers: parts.headers.clone(), body })
     }

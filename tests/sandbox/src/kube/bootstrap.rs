@@ -1,5 +1,6 @@
 //! The objects that a kube-apiserver creates by itself at its first start.
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::{registry, store::Store, write};
@@ -24,6 +25,16 @@ pub(super) fn create_objects(store: &Store, service_cidr: &str) {
     create(store, "clusterroles", "", role("view", read));
     create(store, "clusterrolebindings", "", binding);
     create(store, "services", "default", service);
+}
+
+/// Creates a role or a binding that is given as a document.
+pub(super) fn create_rbac(store: &Store, object: &Value) -> anyhow::Result<()> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let plural = registry::built_in().into_iter().find(|known| known.kind == kind);
+    let plural = plural.with_context(|| format!("{kind} is no kind that is known here"))?.plural;
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    create(store, &plural, namespace, object.clone());
+    Ok(())
 }
 
 /// The n-th address of a block, as kubeadm picks those of well-known services.

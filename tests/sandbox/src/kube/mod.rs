@@ -97,7 +97,7 @@ impl Server {
         let stop = CancellationToken::new();
         let api = Arc::new(Api {
             store: Arc::new(Store::default()),
-            credentials: Credentials::random(data_center.denied.clone()),
+            credentials: Credentials::random(data_center),
             version: data_center.kubernetes_version.clone(),
             faults,
             pace,
@@ -106,6 +106,9 @@ impl Server {
             late: TaskTracker::new(),
         });
         bootstrap::create_objects(&api.store, &data_center.service_cidr);
+        for object in &data_center.daemon_rbac {
+            bootstrap::create_rbac(&api.store, object)?;
+        }
         let router = Router::new().fallback(handle).with_state(Arc::clone(&api));
         let stopped = stop.clone();
         tasks.spawn(async move {

@@ -11,9 +11,8 @@ use crate::sdk::Context;
 
 /// The verbs that it needs.
 pub(crate) fn needs() -> Vec<Verb> {
-    let mut needed = verbs(&Resource::NODES, None, &["list", "patch", "delete"]);
-    needed.extend(verbs(&Resource::PODS, None, &["list", "create eviction"]));
-    needed
+    // The pods of a node that goes are drained by the cloud, through the cluster's agent.
+    verbs(&Resource::NODES, None, &["list", "delete"])
 }
 
 pub(super) fn preview(context: &Context) -> Result<Preview, Failure> {

@@ -125,7 +125,10 @@ fn admit(cloud: &Cloud, request: &Incoming) -> Result<(Operation, Who), OssError
         None => Who::Anonymous,
         Some(claim) => authenticate(cloud, &state, request, &claim, &operation)?,
     };
-    authorise(&state, request, &operation, &who)?;
+    let permission = authorise(&state, request, &operation, &who)?;
+    if matches!(who, Who::User { daemon: true, .. }) {
+        cloud.faults.uses().note_cloud(&permission);
+    }
     Ok((operation, who))
 }
 
@@ -191,13 +194,14 @@ fn read_date(text: &str) -> Option<Timestamp> {
     rfc2822::parse(text).ok().map(|at| at.timestamp())
 }
 
-/// RAM policies for a user of the account, bucket policy and ACL for everybody; a Deny of the bucket policy wins.
+/// RAM policies for a user of the account, bucket policy and ACL for everybody; a Deny of the bucket policy wins. What comes back is
+/// the permission that was asked for.
 fn authorise(
     state: &State,
     request: &Incoming,
     operation: &Operation,
     who: &Who,
-) -> Result<(), OssError> {
+) -> Result<String, OssError> {
     let bucket = state.oss.get(&operation.bucket).ok_or_else(|| {
         OssError::new(404, "NoSuchBucket", "The specified bucket does not exist.")
     })?;
@@ -212,8 +216,8 @@ fn authorise(
     };
     match by_policy {
         Some(false) => Err(OssError::denied("The bucket policy denies this request.")),
-        Some(true) => Ok(()),
-        None if by_ram => Ok(()),
+        Some(true) => Ok(permission),
+        None if by_ram => Ok(permission),
         None => Err(OssError::denied("You have no right to access this object.")),
     }
 }
