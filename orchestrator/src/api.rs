@@ -2,6 +2,7 @@
 //! asks the runtime, and converts answers and errors. It knows no store and no step.
 
 mod admin;
+mod backup;
 mod caller;
 mod clusters;
 mod convert;

@@ -7,7 +7,7 @@ use causeway_orchestrator::{
     app::App,
     check,
     config::{self, Config, Flags},
-    policy,
+    policy, store,
     telemetry::{self, Journal},
 };
 use clap::{Parser, Subcommand};
@@ -43,6 +43,12 @@ struct Arguments {
 enum Command {
     /// Checks configuration, store, credentials, accounts and clusters without starting; exits with 1 if something is wrong.
     Check,
+    /// Makes a store of a backup, in a data directory that has none; starts nothing.
+    Restore {
+        /// The backup's file, as `causeway server backup` wrote it.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
     /// The configuration.
     Config {
         #[command(subcommand)]
@@ -106,6 +112,18 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             } else {
                 ExitCode::SUCCESS
             })
+        }
+        Some(Command::Restore { from }) => {
+            let to = config.store_dir();
+            let identity = runtime.block_on(store::restore(&from, &to))?;
+            println!(
+                "Restored store {} (epoch {}) to {}. Its live workflows will rest, RESTORED, until somebody resumes them; `causeway stuck` lists them.\n\
+                 The sealing key is no part of a backup: put it where the configuration expects it before the daemon is started.",
+                identity.store_id,
+                identity.restore_epoch,
+                to.display()
+            );
+            Ok(ExitCode::SUCCESS)
         }
         Some(Command::Config { command: ConfigCommand::Show }) => {
             print!("{}", config::show(&config));

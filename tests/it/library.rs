@@ -11,7 +11,7 @@ use causeway_proto::v1::{ListWorkflowsRequest, NoopSpec, StartWorkflowRequest, W
 use causeway_tests::Scene;
 
 #[path = "../../client/examples/build_and_watch.rs"]
-#[allow(dead_code, reason = "its main is called by people")]
+#[allow(dead_code, unreachable_pub, reason = "a program, called by people")]
 mod build_and_watch;
 
 /// How long a busy machine may take.

@@ -1,6 +1,7 @@
 //! End to end: the real daemon, the real API, the real journal, in a simulated world that speaks the real protocols.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+mod backup;
 mod bad_requests;
 mod bad_world;
 mod build;

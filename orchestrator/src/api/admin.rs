@@ -10,6 +10,7 @@ use causeway_proto::{
 use tonic::{Request, Response, Status};
 
 use super::{
+    backup,
     caller::{admit, by},
     convert, request,
     server::Shared,
@@ -148,8 +149,8 @@ impl AdminService for Admin {
         &self,
         request: Request<pb::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
-        admit(&self.shared.authenticator, &request, Role::Admin)?;
-        Err(Error::Unimplemented("Backup").into())
+        let principal = admit(&self.shared.authenticator, &request, Role::Admin)?;
+        Ok(Response::new(backup::taken(&self.shared, &principal).await?))
     }
 
     async fn drain(

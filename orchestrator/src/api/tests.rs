@@ -18,7 +18,7 @@ use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
-mod drain;
+mod admin;
 mod gates;
 mod quarantine;
 mod refusals;

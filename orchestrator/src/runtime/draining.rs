@@ -54,15 +54,16 @@ impl Runtime {
         if self.stopping.is_cancelled() {
             return Err(Error::ShuttingDown);
         }
-        self.note_draining(&by, memo.as_ref()).await?;
+        self.note("Drain", &by, memo.as_ref()).await?;
         tracing::info!(principal = %by.principal, reason = %by.reason, "Draining: nothing is taken on until the next start");
         self.draining.cancel();
         Ok(())
     }
 
-    async fn note_draining(&self, by: &By, memo: Option<&Memo>) -> Result<(), Error> {
+    /// Audits what is about no workflow, and remembers its request.
+    pub(super) async fn note(&self, verb: &str, by: &By, memo: Option<&Memo>) -> Result<(), Error> {
         let now = (self.clock)();
-        let audit = serde_json::json!({ "at": now, "verb": "Drain", "by": by });
+        let audit = serde_json::json!({ "at": now, "verb": verb, "by": by });
         let note = Note {
             fence: self.fence,
             requests: memo.iter().map(|memo| memo.row(&WorkflowId::from(""), now)).collect(),

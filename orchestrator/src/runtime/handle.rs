@@ -9,6 +9,7 @@ use causeway_engine::{Input, Record, Time, Verb, Workflow, WorkflowId};
 use causeway_workflows::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::backup::Backup;
 use super::cluster::ClusterRecord;
 use super::draining::Drained;
 use super::error::Error;
@@ -217,6 +218,14 @@ impl Handle {
         patience: Duration,
     ) -> Result<Drained, Error> {
         self.runtime.drain_by(by, request, patience).await
+    }
+
+    /// A copy of the store, as the pieces of one file.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] where one is being taken already; [`Error::StoreFailed`].
+    pub async fn backup(&self, by: By) -> Result<Backup, Error> {
+        self.runtime.backup(by).await
     }
 
     /// Once nothing is taken on any more.

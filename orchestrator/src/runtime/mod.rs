@@ -1,6 +1,7 @@
 //! The runtime: drives the engine. It owns every live workflow, its timers, keys and operations, writes before it acts, and brings
 //! all of it back after a crash. It knows the store by its port and steps by their contract; no gRPC type, no sled.
 
+mod backup;
 mod cluster;
 #[cfg(test)]
 mod cluster_tests;
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use backup::Backup;
 pub use cluster::{ClusterRecord, LedgerEntry, StepRecord};
 pub use draining::Drained;
 pub use error::Error;

@@ -10,6 +10,7 @@ use causeway_engine::input::Refusal;
 use causeway_engine::state::Hold;
 use causeway_engine::{Input, ResourceKey, StepName, Workflow, WorkflowId};
 
+use super::backup::waits_after_restore;
 use super::error::Error;
 use super::locks::Wanted;
 use super::owner::Slot;
@@ -38,6 +39,8 @@ impl Runtime {
             slots.push(Arc::new(Slot::new(state, self.next_order(), false)));
         }
         self.take_back_keys(&slots, locks);
+        let restored = self.store.is_restored().await?;
+        let mut parked = Vec::new();
         tracing::info!(workflows = slots.len(), "The store was read");
         for slot in slots {
             let wants = slot.state().wants();
@@ -46,9 +49,18 @@ impl Runtime {
             if slot.state().quarantine.is_some() {
                 continue;
             }
+            if restored {
+                // Before anything else: it is to begin nothing.
+                parked.push(self.park_restored(&slot));
+            }
             self.deliver(&slot, Input::Recover.into());
             // What parked it may have been mended while the daemon was down; if not, it is parked again.
-            self.deliver(&slot, Input::Unpark.into());
+            if !restored && !waits_after_restore(&slot.state()) {
+                self.deliver(&slot, Input::Unpark.into());
+            }
+        }
+        if restored {
+            self.settle_restore(parked).await?;
         }
         Ok(())
     }

@@ -56,6 +56,8 @@ pub(super) enum Family {
 const END: u8 = 0;
 
 pub(super) const META_IDENTITY: &str = "identity";
+/// There from a restore until it was taken note of.
+pub(super) const META_RESTORED: &str = "restored";
 
 /// A key of one name.
 pub(super) fn named(family: Family, name: &str) -> Vec<u8> {

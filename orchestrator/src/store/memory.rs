@@ -15,6 +15,7 @@ use super::failpoint::Failpoint;
 use super::keys::{self, Family};
 use super::open::{self, Refused};
 use super::rows::{Backend, Counters, Found, Group, Positions, Rows, Work, Writes};
+use super::tap::Tap;
 use super::{Health, Identity};
 
 /// What happens to the batch that is in flight when the disk breaks; its writer is told [`Error::Failed`] in each case.
@@ -175,6 +176,7 @@ pub struct MemoryStore {
     identity: Identity,
     health: watch::Sender<Health>,
     positions: watch::Sender<Positions>,
+    tap: Tap,
     failpoint: Failpoint,
 }
 
@@ -214,13 +216,13 @@ impl MemoryStore {
         let path = std::path::PathBuf::from("(memory)");
         let map = MapRows(disk.replay());
         // The simulator is to be repeatable: no chance in it, not even in the store's id.
-        let opened = open::open(&map, || "00000000-0000-4000-8000-000000000000".to_owned())
-            .map_err(|refused| match refused {
-                Refused::Newer(found) => {
-                    Error::Newer { path: path.clone(), found, known: super::SCHEMA_VERSION }
-                }
-                Refused::Other(why) => Error::Open { path: path.clone(), why },
-            })?;
+        let stamp = || open::stamp_of("00000000-0000-4000-8000-000000000000".to_owned());
+        let opened = open::open(&map, stamp).map_err(|refused| match refused {
+            Refused::Newer(found) => {
+                Error::Newer { path: path.clone(), found, known: super::SCHEMA_VERSION }
+            }
+            Refused::Other(why) => Error::Open { path: path.clone(), why },
+        })?;
         let mut map = map;
         if !opened.stamp.is_empty() {
             if !disk.write(&opened.stamp) {
@@ -230,6 +232,7 @@ impl MemoryStore {
         }
         Ok(Self {
             disk: disk.clone(),
+            tap: Tap::default(),
             positions: watch::Sender::new(opened.counters.positions()),
             state: Mutex::new(State { map, counters: opened.counters }),
             identity: opened.identity,
@@ -302,13 +305,19 @@ impl Backend for MemoryStore {
         let mut group = Group::default();
         let State { map, counters } = &mut *state;
         let answer = group.add(map, counters, work)?;
+        let told = self.tap.copy(&group.writes);
         self.write(&mut state, group.writes)?;
+        self.tap.tell(told);
         self.positions.send_replace(state.counters.positions());
         Ok(answer)
     }
 
     fn positions_channel(&self) -> watch::Receiver<Positions> {
         self.positions.subscribe()
+    }
+
+    fn tap(&self) -> &Tap {
+        &self.tap
     }
 
     fn store_identity(&self) -> &Identity {

@@ -6,6 +6,8 @@
 //! Two implementations, [`sled`] and [`memory`], pass the one contract suite.
 
 mod append;
+mod archive;
+mod backup;
 pub mod baseline;
 mod clusters;
 mod codec;
@@ -20,13 +22,16 @@ mod open;
 mod plan;
 mod port;
 mod removal;
+mod restore;
 mod rows;
 mod salvage;
 pub mod seal;
 pub mod sled;
 mod table;
+mod tap;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -36,8 +41,11 @@ pub use append::{
     Append, BlobId, ClusterRemoval, ClusterRow, ClusterWrite, Condition, Fence, Hold, Join, Leave,
     Note, Position, Removal, RequestRow,
 };
+pub use archive::Damage;
+pub use backup::{BackupError, Pieces};
 pub use error::{Error, Refusal};
 pub use memory::MemoryStore;
+pub use restore::{RestoreError, restore};
 pub use seal::Sealer;
 
 /// The longest single value (record, summary, cluster record, sealed value, audit row) in bytes; what is longer is a blob.
@@ -221,6 +229,25 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
 
     /// The last durable position of a shard; 0 before the first append.
     fn position(&self, shard: u32) -> Position;
+
+    /// A copy of the store as of one commit, as the pieces of one file. Others go on writing meanwhile. [`restore`] makes a store
+    /// of it again.
+    ///
+    /// # Errors
+    /// [`BackupError::Busy`] where one is being taken already.
+    fn backup(self: Arc<Self>) -> Result<Box<dyn Pieces>, BackupError>;
+
+    /// Whether it was restored from a backup, and nobody has taken note of that yet.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    async fn is_restored(&self) -> Result<bool, Error>;
+
+    /// Takes note of the restore, for good.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    async fn note_restore(&self) -> Result<(), Error>;
 
     /// Turns at every commit: then [`Store::feed`] has more. It is turned once that is durable and can be read.
     fn commits(&self) -> watch::Receiver<HashMap<u32, u64>>;

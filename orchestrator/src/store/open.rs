@@ -31,8 +31,13 @@ impl From<Error> for Refused {
     }
 }
 
-/// Reads the stamp, or makes one where the store is empty. `new_id` names a new store.
-pub(super) fn open(rows: &dyn Rows, new_id: impl FnOnce() -> String) -> Result<Opened, Refused> {
+/// The stamp of a store that is made now.
+pub(super) fn stamp_of(store_id: String) -> Identity {
+    Identity { store_id, restore_epoch: 0, schema: SCHEMA_VERSION }
+}
+
+/// Reads the stamp, or makes one where the store is empty: `new` says which.
+pub(super) fn open(rows: &dyn Rows, new: impl FnOnce() -> Identity) -> Result<Opened, Refused> {
     let key = keys::named(Family::Meta, keys::META_IDENTITY);
     let Some(value) = rows.get(&key)? else {
         if !rows.scan(vec![0]..vec![u8::MAX], false, 1)?.is_empty() {
@@ -40,7 +45,7 @@ pub(super) fn open(rows: &dyn Rows, new_id: impl FnOnce() -> String) -> Result<O
                 "it has rows, but no stamp that says what wrote them".to_owned(),
             ));
         }
-        let identity = Identity { store_id: new_id(), restore_epoch: 0, schema: SCHEMA_VERSION };
+        let identity = new();
         let value = codec::wrap(&key, &table::encode_identity(&identity));
         return Ok(Opened {
             identity,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::append::{Append, BlobId, ClusterRow, Fence, Note, Position, Removal, RequestRow};
+use super::backup::{BackupError, Pieces};
 use super::error::Error;
 use super::keys::{self, Family};
 use super::rows::{Backend, Positions, Rows, keys_of};
@@ -224,6 +226,19 @@ impl<B: Backend> Store for B {
             remove(self, some.to_vec()).await?;
         }
         Ok(blobs)
+    }
+
+    fn backup(self: Arc<Self>) -> Result<Box<dyn Pieces>, BackupError> {
+        super::backup::begin(self)
+    }
+
+    async fn is_restored(&self) -> Result<bool, Error> {
+        let key = keys::named(Family::Meta, keys::META_RESTORED);
+        self.read(move |rows| Ok(rows.get(&key)?.is_some())).await
+    }
+
+    async fn note_restore(&self) -> Result<(), Error> {
+        remove(self, vec![keys::named(Family::Meta, keys::META_RESTORED)]).await.map(|_| ())
     }
 
     fn position(&self, shard: u32) -> Position {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::append::{Fence, Position};
 use super::error::Error;
 use super::failpoint::Failpoint;
+use super::tap::Tap;
 use super::{Health, Identity, codec};
 
 /// Rows to write, or (`None`) to remove, by key.
@@ -71,6 +72,9 @@ pub(super) trait Backend: Send + Sync + std::fmt::Debug + 'static {
 
     /// Which store.
     fn store_identity(&self) -> &Identity;
+
+    /// Where a backup hears of commits.
+    fn tap(&self) -> &Tap;
 
     /// Whether it acknowledges.
     fn health_channel(&self) -> watch::Receiver<Health>;
@@ -158,6 +162,11 @@ impl<'s> Stage<'s> {
     pub(super) fn put(&mut self, key: Vec<u8>, body: &[u8]) {
         let value = codec::wrap(&key, body);
         self.own.insert(key, Some(value));
+    }
+
+    /// Writes rows as they were in another store, envelope included.
+    pub(super) fn copy(&mut self, rows: Writes) {
+        self.own.extend(rows);
     }
 
     /// Removes a row, if there is one.

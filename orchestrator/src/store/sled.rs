@@ -23,7 +23,9 @@ use self::directory::Directory;
 use self::tree::TreeRows;
 use super::error::Error;
 use super::failpoint::Failpoint;
+use super::open;
 use super::rows::{Backend, Positions, Rows, Work};
+use super::tap::Tap;
 use super::{Health, Identity};
 
 /// Appends that may wait to be committed; those beyond wait to be queued.
@@ -65,6 +67,7 @@ struct Shared {
     gate: RwLock<()>,
     health: watch::Sender<Health>,
     positions: watch::Sender<Positions>,
+    tap: Tap,
     /// Makes the next sync fail, as a broken disk would.
     #[cfg(test)]
     broken: std::sync::atomic::AtomicBool,
@@ -86,13 +89,23 @@ impl SledStore {
     /// # Errors
     /// [`Error::InUse`] where another process has it; [`Error::Newer`]; [`Error::Open`]. Nothing is ever removed.
     pub fn open(options: &Options) -> Result<Self, Error> {
-        let opened = directory::open(options)?;
+        Self::with(options, || open::stamp_of(uuid::Uuid::new_v4().to_string()))
+    }
+
+    /// Makes a store that is known to be this one.
+    pub(super) fn create(options: &Options, identity: Identity) -> Result<Self, Error> {
+        Self::with(options, || identity)
+    }
+
+    fn with(options: &Options, new: impl FnOnce() -> Identity) -> Result<Self, Error> {
+        let opened = directory::open(options, new)?;
         let shared = Arc::new(Shared {
             rows: opened.rows,
             directory: opened.directory,
             gate: RwLock::new(()),
             health: watch::Sender::new(Health::Serving),
             positions: watch::Sender::new(opened.counters.positions()),
+            tap: Tap::default(),
             #[cfg(test)]
             broken: std::sync::atomic::AtomicBool::new(false),
         });
@@ -159,6 +172,10 @@ impl Backend for SledStore {
 
     fn positions_channel(&self) -> watch::Receiver<Positions> {
         self.shared.positions.subscribe()
+    }
+
+    fn tap(&self) -> &Tap {
+        &self.shared.tap
     }
 
     fn store_identity(&self) -> &Identity {

@@ -160,6 +160,8 @@ pub(super) const WORDS: &[Code] = codes! {
             "nothing: it goes on by itself";
         "UNDO_FAILED" None "an undo failed for good, and needs a person"
             "mend the world and `causeway retry ID`, or `causeway skip ID STEP --reason TEXT`";
+        "RESTORED" None "the daemon's store was restored from a backup: the world may be ahead of what it knows"
+            "look at what there is, then `causeway resume ID`: it looks before it acts; or `causeway abandon ID --reason TEXT`";
         "QUARANTINED" None "its records can't all be read"
             "restore a backup into a new directory, or `causeway abandon ID --reason TEXT`";
     }

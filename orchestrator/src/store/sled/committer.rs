@@ -79,11 +79,13 @@ impl Committer {
             return Ok(answers);
         }
         let _gate = self.shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let told = self.shared.tap.copy(&group.writes);
         self.shared
             .rows
             .apply(group.writes)
             .map_err(|error| format!("writing to the database failed: {error}"))?;
         self.shared.sync()?;
+        self.shared.tap.tell(told);
         self.shared.positions.send_replace(self.counters.positions());
         Ok(answers)
     }

@@ -23,6 +23,10 @@ const ID_FILE: &str = "id";
 /// How often sled's own thread writes out what nobody waits for. Not relied upon.
 const BACKGROUND_FLUSH_MS: u64 = 500;
 
+/// How long the one who had the database before may take to close its files.
+const LET_GO: std::time::Duration = std::time::Duration::from_millis(20);
+const LET_GO_TRIES: u32 = 100;
+
 /// The files that are held for as long as the store is open.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -51,7 +55,8 @@ pub(super) struct Opened {
     pub(super) counters: Counters,
 }
 
-pub(super) fn open(options: &Options) -> Result<Opened, Error> {
+/// Opens the directory; `new` stamps a store that is not there yet.
+pub(super) fn open(options: &Options, new: impl FnOnce() -> Identity) -> Result<Opened, Error> {
     let path = &options.path;
     let failed = |why: String| Error::Open { path: path.clone(), why };
     let io = |doing: &str, error: &io::Error| failed(format!("{doing}: {error}"));
@@ -66,8 +71,7 @@ pub(super) fn open(options: &Options) -> Result<Opened, Error> {
 
     // The default tree: its id is fixed, so that no other tree's existence has to be durable.
     let rows = TreeRows::new((*database).clone());
-    let read =
-        catch_unwind(AssertUnwindSafe(|| open::open(&rows, || uuid::Uuid::new_v4().to_string())));
+    let read = catch_unwind(AssertUnwindSafe(|| open::open(&rows, new)));
     let read =
         read.map_err(|_| failed("the database gave up while its first rows were read".to_owned()))?;
     let opened = read.map_err(|refused| match refused {
@@ -143,7 +147,16 @@ fn open_database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
         .cache_capacity(cache_bytes)
         .segment_size(SEGMENT_BYTES);
     // sled panics on some kinds of damage, where an error would do.
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+    let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    // Whoever has its files has let go of our own lock already, so it is on its way out.
+    for _ in 0..LET_GO_TRIES {
+        if !matches!(&opened, Ok(Err(sled::Error::Io(error))) if is_taken(error)) {
+            break;
+        }
+        std::thread::sleep(LET_GO);
+        opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    }
+    match opened {
         Ok(Ok(database)) => Ok(database),
         Ok(Err(error)) => Err(format!("the database says: {error}")),
         Err(panic) => {
@@ -153,6 +166,12 @@ fn open_database(path: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
             Err(format!("the database gave up: {words}"))
         }
     }
+}
+
+/// sled says so in words only.
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.to_string().contains("could not acquire lock")
 }
 
 /// sled never syncs its `conf`, nor any directory: without that a power cut can leave a store that does not open.

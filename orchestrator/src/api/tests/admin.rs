@@ -1,4 +1,5 @@
-//! A daemon that was drained: it takes nothing on, answers reads, and is whole again once it is started anew.
+//! What administrators ask: a daemon that was drained takes nothing on, answers reads, and is whole again once it is started anew;
+//! a backup comes as one file.
 
 use super::*;
 
@@ -115,5 +116,41 @@ async fn a_drain_that_makes_no_sense_is_refused_and_drains_nothing() {
         );
     }
     assert!(!daemon.is_draining().await);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_comes_in_pieces_one_at_a_time_and_is_audited() {
+    let daemon = Daemon::start(&Disk::new()).await;
+    // More than is made ready before anything of it is read.
+    for _ in 0..30 {
+        daemon.finished().await;
+    }
+    let take = || async { daemon.admin().backup(pb::BackupRequest {}).await };
+    // A client that takes next to nothing ahead of what is read.
+    let endpoint = Channel::from_shared(daemon.address.clone()).unwrap();
+    let narrow = endpoint.initial_stream_window_size(1024).connect().await.unwrap();
+    let first = AdminServiceClient::new(narrow).backup(pb::BackupRequest {}).await;
+    let mut first = first.unwrap().into_inner();
+    let begins = first.message().await.unwrap().unwrap().chunk;
+    assert!(begins.starts_with(b"causeway-backup\n"));
+    let busy = take().await.unwrap_err();
+    assert_eq!(
+        (busy.code(), reason(&busy).as_str()),
+        (Code::ResourceExhausted, reasons::LIMIT_REACHED)
+    );
+    let mut bytes = begins.len();
+    while let Some(piece) = first.message().await.unwrap() {
+        assert!((1..=256 * 1024).contains(&piece.chunk.len()));
+        bytes += piece.chunk.len();
+    }
+    assert!(bytes > 100_000, "{bytes}");
+    drop(first);
+    let again = async {
+        while take().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("there is room for the next");
     daemon.stop().await;
 }
