@@ -22,7 +22,7 @@ use causeway_proto::v1::workflow_service_client::WorkflowServiceClient;
 use causeway_proto::v1::{StartWorkflowRequest, Workflow, workflow};
 use causeway_workflows::preview::Preview;
 use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
-use causeway_workflows::{Connection, Definition, Template, Timing, Work};
+use causeway_workflows::{Connection, Definition, Template, Timing, Work, teardown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -262,6 +262,12 @@ impl Action for Switches {
     }
 }
 
+/// What the daemon knows: the build, and how it is taken down.
+fn definitions(world: &Switches, setup: &Setup) -> Vec<Definition> {
+    let build = world.definition(setup);
+    vec![teardown::of(&build), build]
+}
+
 /// Hears nothing.
 struct Silent;
 
@@ -318,7 +324,7 @@ impl Scripted {
             fence: store.own(0).await.unwrap(),
             store,
             sealer: Arc::new(Sealer::from_hex(&"ab".repeat(32), "test").unwrap()),
-            definitions: vec![world.definition(setup)],
+            definitions: definitions(&world, setup),
             connections,
             timing: Timing::default(),
             clock: clock::system(),

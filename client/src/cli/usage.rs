@@ -20,7 +20,7 @@ Exit codes:
     8  permission denied
     9  not found
    10  conflict, refused in this state, or not agreed to
-   11  there are differences (plan --detailed-exitcode)
+   11  there are differences (plan --detailed-exitcode, clusters verify)
    12  ABANDONED: something is left
    13  waits for a person: PAUSED, AWAITING_APPROVAL, QUARANTINED
   130  detached by Ctrl-C; the workflow goes on

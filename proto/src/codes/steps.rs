@@ -98,6 +98,7 @@ pub(super) const CODES: &[Code] = codes! {
         "TERWAY_NOT_FENCED" Permanent "Terway's DaemonSet is not kept to cloud nodes: it would run beside Calico" "see who changed its node selector, then retry";
         // join token and init script
         "JOIN_TOKEN_EXPIRES" Permanent "the join token ends before the last instance can have joined" "start again with a longer spec.init_script.token.mint.ttl";
+        "JOIN_TOKEN_EXPIRED" Warning "the join token in the init script has expired: instances that the cloud replaces on its own can't join" "take the cluster down and build it again, or put a token that lives longer into the published script";
         "SCRIPT_CHANGED" Stale "the init script would now be another than the one observed" "nothing: it is observed again";
         "SCRIPT_FACTS" Permanent "a fact that the init script needs has not the right form" "look at the place that the message names";
         "SCRIPT_URL" Permanent "the init script's URL would be refused by the cluster's agent" "use a shorter prefix, or another endpoint";

@@ -45,6 +45,7 @@ const TABLE: &[(i32, World, &str, &str)] = &[
     (0, works, "causeway list", ""),
     (0, works, "causeway start -f in.json", "follow it: causeway watch"),
     (0, works, "causeway start -f in.json --wait", "SUCCEEDED"),
+    (0, works, "causeway start -f - --wait < in.json", "SUCCEEDED"),
     (1, works, "causeway man in.json/below", "can't be written"),
     (1, works, "causeway server backup --file nowhere/at/all", "can't be written"),
     (2, works, "causeway", "Usage"),

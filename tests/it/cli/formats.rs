@@ -24,6 +24,8 @@ const COMMANDS: &[&str] = &[
     "clusters list",
     "clusters get dc1",
     "clusters get dc1 --input",
+    "clusters verify dc1",
+    "teardown dc1 --dry-run",
     "list",
     "workflows list --filter state=SUCCEEDED",
     "get @ended",
@@ -44,11 +46,23 @@ const COMMANDS: &[&str] = &[
     "abandon @left --reason over --request-id a2",
     "deny @denied approve-spend --reason no --request-id d1 --etag ETAG",
     "delete @denied --request-id d2",
+    "teardown dc1 --yes --request-id t1",
+    "clusters teardown dc1 --request-id t1 --wait",
     "server drain --request-id d3",
 ];
 
 /// Commands whose answer is never the same twice: only what it is about is compared.
-const VOLATILE: &[&str] = &["server info", "pause", "resume", "retry", "cancel", "skip", "abandon"];
+const VOLATILE: &[&str] = &[
+    "server info",
+    "clusters verify",
+    "teardown",
+    "pause",
+    "resume",
+    "retry",
+    "cancel",
+    "skip",
+    "abandon",
+];
 
 /// Starts a build of a cluster of its own.
 async fn start(daemon: &Scripted, id: &str, run: Value) {
@@ -109,7 +123,7 @@ fn parsed(format: &str, text: &str, line: &str) -> Value {
 /// Whether two forms say the same, as far as the command says the same twice.
 fn same(line: &str, one: &Value, other: &Value) -> bool {
     if VOLATILE.iter().any(|begin| line.starts_with(begin)) {
-        return ["id", "version"].iter().all(|key| one.get(key) == other.get(key));
+        return ["id", "version", "digest"].iter().all(|key| one.get(key) == other.get(key));
     }
     one == other
 }

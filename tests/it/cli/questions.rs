@@ -58,6 +58,29 @@ async fn what_can_not_be_taken_back_shows_its_effect_and_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_teardown_shows_what_it_would_undo_and_asks() {
+    let daemon = Scripted::new().await;
+    let id = daemon.build(json!({})).await;
+    daemon.becomes(&id, State::Succeeded).await;
+    let mut asked = terminal(&daemon, &["teardown", "dc1"], &[]).await;
+    asked.until("Take the cluster down? [y/N]");
+    assert!(asked.written().contains("make[burst]"), "{}", asked.written());
+    asked.types("no");
+    assert_eq!(asked.ends().0, Some(10));
+    let begun = daemon.shell("causeway list --filter type=teardown -o name").await;
+    assert!(begun.stdout.is_empty(), "{}", String::from_utf8_lossy(&begun.stdout));
+
+    let mut asked = terminal(&daemon, &["clusters", "teardown", "dc1", "--wait"], &[]).await;
+    asked.until("[y/N]");
+    asked.types("y");
+    let (code, said) = asked.ends();
+    assert_eq!(code, Some(0), "{said}");
+    let record = daemon.shell("causeway clusters get dc1").await;
+    assert_eq!(record.status.code(), Some(9), "the record is gone with the cluster");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reason_that_is_needed_is_asked_for() {
     let (daemon, id) = waiting().await;
     let mut asked = terminal(&daemon, &["abandon", &id, "--yes"], &[]).await;

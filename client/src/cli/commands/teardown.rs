@@ -6,13 +6,12 @@ use causeway_proto::v1::{StartWorkflowRequest, TeardownSpec};
 use clap::Args;
 
 use super::CommandError;
+use super::start::begin;
 use super::steer::Waiting;
-use super::watch::conclude;
 use crate::cli::output::Style;
 use crate::cli::{Exit, Session, render, values};
 use crate::client::Client;
 use crate::plan::plan_of;
-use crate::retry::Patience;
 
 /// What to take down, and how.
 #[derive(Debug, Args)]
@@ -76,21 +75,8 @@ pub(crate) async fn run(
         agree(session, &client, arguments, &request).await?;
         request.request_id = uuid::Uuid::new_v4().to_string();
     }
-    session.console.say(&format!("request id: {}", request.request_id));
-    let workflow = client.clone().with_patience(Patience::default()).start(request).await?;
-    if let Err(error) = session.context.remember(&workflow.id) {
-        session.console.say(&format!("warning: @last was not kept: {error}"));
-    }
-    if arguments.waiting.wait() {
-        return conclude(session, &client, &workflow.id, arguments.waiting.follow()).await;
-    }
-    session.print_one(&workflow, &workflow.name, |style| {
-        render::workflow::list(std::slice::from_ref(&workflow), style)
-    })?;
-    if session.format.is_table() {
-        session.console.say(&format!("follow it: causeway watch {}", workflow.id));
-    }
-    Ok(Exit::Done)
+    let waiting = &arguments.waiting;
+    begin(session, request, waiting.wait().then(|| waiting.follow())).await
 }
 
 /// Shows what would be undone; on a terminal it asks.

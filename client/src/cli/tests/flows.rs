@@ -214,6 +214,12 @@ async fn a_list_is_read_in_pages_up_to_its_limit() {
         place.run(&["list", "-o", "name", "--limit", "3"]).await.out,
         "workflows/wa\nworkflows/wb\nworkflows/wc\n"
     );
+    // The scripted daemon has pages of two, and its tokens count what came before.
+    let first = place.run(&["list", "-o", "name", "--limit", "2"]).await;
+    assert!(first.err.contains("--page-token 2 goes on"), "{}", first.err);
+    let rest = place.run(&["list", "-o", "name", "--page-token", "2"]).await;
+    assert_eq!(rest.out, "workflows/wc\nworkflows/wd\nworkflows/w1\n");
+    assert_eq!(rest.err, "");
 }
 
 #[tokio::test]
