@@ -33,7 +33,9 @@ impl Default for Patience {
     }
 }
 
+/// Before the first repetition; doubled after each.
 const FIRST: Duration = Duration::from_millis(100);
+/// The longest between two repetitions.
 const LONGEST: Duration = Duration::from_secs(3);
 
 /// One run of failures.

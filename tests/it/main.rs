@@ -9,6 +9,7 @@ mod cancel;
 mod check;
 mod cli;
 mod crash;
+mod examples;
 mod failure;
 mod gate;
 mod input;

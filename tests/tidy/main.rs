@@ -1,6 +1,8 @@
 //! What the tree must look like: who may depend on whom, and under which licences.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+mod defaults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
