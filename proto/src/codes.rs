@@ -251,6 +251,7 @@ mod tests {
             ("causeway.v1.Workflow.Cause", Kind::Cause),
             ("causeway.v1.Waiting.Reason", Kind::Waiting),
             ("causeway.v1.Step.State", Kind::StepState),
+            ("causeway.v1.VerifiedStep.State", Kind::StepState),
             ("causeway.v1.Step.Verdict", Kind::Verdict),
             ("causeway.v1.Failure.Class", Kind::Class),
             ("causeway.v1.UndoOutcome.Kind", Kind::Undo),

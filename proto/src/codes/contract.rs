@@ -134,6 +134,9 @@ pub(super) const STATES: &[Code] = codes! {
         "UNDONE" None "its undo is over" "nothing; the note says whether something was kept, and why";
         "UNDO_FAILED" None "its undo failed, and needs a person"
             "mend the world and `causeway retry ID`, or `causeway skip ID STEP --reason TEXT`";
+        "HOLDS" None "looked at again, it is as the build left it" "nothing";
+        "DRIFTED" None "looked at again, it is another than the build left it" "the failure says what is different: put it back, or accept it";
+        "UNREAD" None "it could not be looked at" "the failure says why; mend that, and look again";
         "SKIPPED" None "it will not run: the workflow turned before it began, or a person passed over it" "nothing";
     }
 };
