@@ -7,6 +7,8 @@
 
 pub mod codes;
 pub mod form;
+#[cfg(test)]
+mod guide;
 pub mod input;
 pub mod json;
 pub mod limits;
