@@ -80,9 +80,9 @@ impl App {
             timers.run_timers().await;
             Ok(())
         });
-        let requests = self.runtime.clone();
+        let (old, retention) = (self.runtime.clone(), self.config.retention);
         tasks.spawn(async move {
-            requests.run_forgetting().await;
+            old.run_retention(retention).await;
             Ok(())
         });
         let mut failure = self.runtime.failure();

@@ -12,6 +12,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use causeway_workflows::{ConnectionConfig, Timing};
@@ -33,6 +34,8 @@ pub struct Config {
     pub sealing: SealingKey,
     /// Every duration of the outside world.
     pub timing: Timing,
+    /// How long ended workflows are kept.
+    pub retention: Retention,
     /// Logs.
     pub telemetry: Telemetry,
     /// Static bearer tokens by the name of who holds them. Empty: no authentication.
@@ -54,6 +57,22 @@ impl Config {
     #[must_use]
     pub fn authenticates(&self) -> bool {
         !self.tokens.is_empty()
+    }
+}
+
+/// How long ended workflows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Since their end.
+    pub max_age: Duration,
+    /// How many, the newest first.
+    pub max_count: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        // A quarter of a year is what an audit usually asks for; the number bounds the store, at about 20 KiB each.
+        Self { max_age: Duration::from_secs(90 * 24 * 3600), max_count: 10_000 }
     }
 }
 

@@ -10,11 +10,14 @@ use causeway_proto::v1::start_workflow_request::Spec;
 use causeway_proto::v1::workflow::State;
 use causeway_proto::v1::{Plan, PlannedStep, StartWorkflowRequest, TeardownSpec, Workflow};
 use causeway_sandbox::faults::{At, Side};
+use causeway_sandbox::seed::Seed;
 use causeway_sandbox::world::Options;
 use causeway_tests::Scene;
 use causeway_tests::scene::difference;
 use serde_json::json;
 
+/// The policy of the guide, as the ledger has it.
+const POLICY: &str = "ack-one-registered-cluster-policy-terway-eniip";
 /// The exit code for a drift.
 const DIFFERENCES: i32 = 11;
 
@@ -50,6 +53,16 @@ async fn abandoned(scene: &Scene, id: &str) -> Workflow {
     workflow
 }
 
+/// Waits until retention has deleted it.
+async fn deleted(scene: &Scene, id: &str) {
+    let gone = async {
+        while scene.client().get(id).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("its time is over");
+}
+
 async fn assert_no_record(scene: &Scene) {
     let found = scene.client().cluster("dc1").await;
     let Err(Error::Api(error)) = found else { panic!("there is a record: {found:#?}") };
@@ -77,9 +90,12 @@ fn reason<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 async fn long_after_its_workflow_was_deleted_the_world_is_as_before_the_build() {
     let mut scene = Scene::guide().await;
     let workflow = built(&scene).await;
-    scene.client().delete(&workflow.id, Ask::from("its time is over")).await.unwrap();
     scene.daemon().kill().await;
+    let config = scene.world.folder().file("causewayd.toml");
+    let kept = std::fs::read_to_string(&config).unwrap() + "\n[retention]\nmax_count = 0\n";
+    std::fs::write(&config, kept).unwrap();
     scene.start_daemon(&[]).await;
+    deleted(&scene, &workflow.id).await;
     let torn = torn_down(&scene).await;
     assert_eq!(
         (torn.state(), torn.definition.as_str()),
@@ -280,4 +296,34 @@ async fn a_person_takes_a_cluster_down_with_one_command() {
     scene.assert_as_before().await;
     let again = scene.shell("causeway clusters teardown dc1 --wait").await;
     assert_eq!(again.status.code(), Some(9), "{}", String::from_utf8_lossy(&again.stderr));
+}
+
+/// Two data centers whose add-ons' Secrets hold a key of one RAM user that somebody made: it is adopted, the policy is shared.
+fn one_user_for_both() -> Seed {
+    let mut seed = Seed::two_clusters();
+    for cluster in &mut seed.clusters {
+        cluster.data_center.addon_user = Some("ack-one-addons".into());
+    }
+    seed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_stays_as_it_was_and_what_is_shared_goes_with_the_last_cluster() {
+    let options = Options { seed: one_user_for_both(), ..Options::default() };
+    let scene = Scene::start(options).await;
+    for n in [1, 2] {
+        let id = scene.client().start(Scene::request(&scene.document(n))).await.unwrap().id;
+        assert_eq!(scene.rested(&id).await.state(), State::Succeeded);
+    }
+    let clusters = scene.client().list_clusters().await.unwrap();
+    let names: Vec<&str> = clusters.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    for (left, name) in [(1, names[0]), (0, names[1])] {
+        let id = scene.client().start(teardown_of(name)).await.unwrap().id;
+        let torn = scene.rested(&id).await;
+        assert_eq!(torn.state(), State::Succeeded, "{torn:#?}");
+        assert_eq!(scene.client().list_clusters().await.unwrap().len(), left);
+        assert_eq!(scene.ledger().await.contains(POLICY), left == 1, "after {name}");
+    }
+    scene.assert_as_before().await;
 }

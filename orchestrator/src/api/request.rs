@@ -179,6 +179,17 @@ fn teardown_fits(
             "belongs to builds; a teardown takes the cluster's record by spec.hybrid_cluster";
         violations.push(Violation::new("metadata", message));
     }
+    let run = request.run.unwrap_or_default();
+    let meaningless = [
+        ("run.on_failure", run.on_failure != 0),
+        ("run.timeout", run.timeout.is_some()),
+        ("run.gates", run.gates.is_some()),
+    ];
+    for (path, _) in meaningless.into_iter().filter(|(_, given)| *given) {
+        let message =
+            "has no meaning for a teardown, which goes on or waits for help; leave it out";
+        violations.push(Violation::new(path, message));
+    }
 }
 
 fn options(run: &pb::RunOptions, violations: &mut Vec<Violation>) -> RunOptions {
@@ -269,8 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_meaning_for_a_teardown_is_refused() {
+        let run = pb::RunOptions {
+            on_failure: pb::run_options::OnFailure::Hold.into(),
+            timeout: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            gates: Some(pb::run_options::Gates::default()),
+            ..Default::default()
+        };
+        let request = pb::StartWorkflowRequest {
+            spec: Some(Spec::Teardown(pb::TeardownSpec::default())),
+            metadata: Some(pb::Metadata::default()),
+            run: Some(run),
+            ..Default::default()
+        };
+        let wrong =
+            ["spec.hybrid_cluster", "metadata", "run.on_failure", "run.timeout", "run.gates"];
+        assert_eq!(paths(&request), wrong);
+    }
+
+    #[test]
     fn the_self_test_starts_a_saga() {
         assert_eq!(start(&noop()).unwrap().definition, "saga-10");
+        let teardown = pb::TeardownSpec { hybrid_cluster: "dc1".into(), forget: true };
+        let spec = Some(Spec::Teardown(teardown));
+        let started = start(&pb::StartWorkflowRequest { spec, ..Default::default() }).unwrap();
+        assert_eq!(started.definition, "teardown");
+        assert_eq!(started.input["hybrid_cluster"], "dc1");
         let undo = Spec::Noop(pb::NoopSpec { steps: 10, undo: true });
         let started = start(&pb::StartWorkflowRequest { spec: Some(undo), ..noop() }).unwrap();
         assert_eq!(started.definition, "saga-10-undo");

@@ -12,6 +12,7 @@ pub(super) struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) sealing: Sealing,
     pub(super) timing: Timing,
+    pub(super) retention: Retention,
     pub(super) telemetry: Telemetry,
     pub(super) auth: Auth,
     pub(super) connections: BTreeMap<String, Connection>,
@@ -39,6 +40,14 @@ pub(super) struct Timing {
     pub(super) retry_give_up: Option<String>,
     pub(super) undo_give_up: Option<String>,
     pub(super) key_grace: Option<String>,
+}
+
+/// `[retention]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Retention {
+    pub(super) max_age: Option<String>,
+    pub(super) max_count: Option<usize>,
 }
 
 /// `[telemetry]`

@@ -10,8 +10,8 @@ use causeway_workflows::{ConnectionConfig, CredentialSource, Timing};
 use secrecy::SecretString;
 
 use super::{
-    Config, Error, Flags, LogFormat, Origin, Role, SEALING_KEY_VARIABLE, SealingKey, Telemetry,
-    TokenConfig, file,
+    Config, Error, Flags, LogFormat, Origin, Retention, Role, SEALING_KEY_VARIABLE, SealingKey,
+    Telemetry, TokenConfig, file,
     pick::{Environment, Picker, Sources, quoted, quoted_list},
     resolve,
 };
@@ -61,6 +61,7 @@ fn pick(picker: &mut Picker<'_>, flags: &Flags, file: file::File, base: &Path) -
     let data_dir = data_dir(picker, flags, file.data_dir, base);
     let sealing = sealing(picker, file.sealing, &data_dir, base);
     let timing = timing(picker, file.timing);
+    let retention = retention(picker, &file.retention);
     let telemetry = telemetry(picker, flags, file.telemetry);
     let tokens = tokens(picker, file.auth);
     let listen = listen_address(picker, &listen, !tokens.is_empty());
@@ -74,6 +75,7 @@ fn pick(picker: &mut Picker<'_>, flags: &Flags, file: file::File, base: &Path) -
         data_dir,
         sealing,
         timing,
+        retention,
         telemetry,
         tokens,
         connections,
@@ -181,6 +183,18 @@ fn timing(picker: &mut Picker<'_>, raw: file::Timing) -> Timing {
         }
     }
     timing
+}
+
+fn retention(picker: &mut Picker<'_>, raw: &file::Retention) -> Retention {
+    let default = Retention::default();
+    let retention = Retention {
+        max_age: picker.duration("retention.max_age", raw.max_age.clone(), default.max_age),
+        max_count: picker.value("retention.max_count", raw.max_count, default.max_count),
+    };
+    if retention.max_age.is_zero() {
+        picker.problem("retention.max_age", "must be more than zero");
+    }
+    retention
 }
 
 fn telemetry(picker: &mut Picker<'_>, flags: &Flags, raw: file::Telemetry) -> Telemetry {

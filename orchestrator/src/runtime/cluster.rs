@@ -96,6 +96,9 @@ pub struct ClusterRecord {
     pub steps: Vec<StepRecord>,
     /// When the build ended.
     pub created_at: Time,
+    /// When a teardown has changed it last; none: none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Time>,
 }
 
 impl ClusterRecord {
@@ -128,13 +131,15 @@ impl ClusterRecord {
             ledger: ledger(state),
             steps: state.steps.iter().filter_map(StepRecord::of).collect(),
             created_at: state.ended_at.unwrap_or(state.updated_at),
+            updated_at: None,
         })
     }
 
     /// The record as a teardown has left it so far.
     pub(super) fn torn(self, state: &Workflow) -> Self {
         let steps = state.steps.iter().filter_map(StepRecord::of).collect();
-        Self { complete: false, ledger: ledger(state), steps, ..self }
+        let updated_at = Some(state.updated_at);
+        Self { complete: false, ledger: ledger(state), steps, updated_at, ..self }
     }
 
     /// Ids of all sealed values that it refers to.

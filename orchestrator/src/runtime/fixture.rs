@@ -98,6 +98,7 @@ pub(crate) fn record(name: &str, cluster_id: &str, workflow: &str) -> ClusterRec
         ledger: Vec::new(),
         steps: Vec::new(),
         created_at: Time(1),
+        updated_at: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod owner;
 mod plan;
 mod recovery;
 mod requests;
+mod retention;
 pub mod retry;
 mod revisions;
 mod salvage;
@@ -133,9 +134,6 @@ pub struct Runtime {
     plans: plan::Plans,
 }
 
-/// How often requests are looked through for those whose time is over.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
-
 impl Runtime {
     /// A runtime that has not read its store yet: [`Runtime::recover`] comes next.
     #[must_use]
@@ -189,25 +187,6 @@ impl Runtime {
                 }
             }
         }
-    }
-
-    /// Forgets the requests whose time is over, now and every hour, until the daemon stops.
-    pub async fn run_forgetting(self: Arc<Self>) {
-        let mut hours = tokio::time::interval(FORGET_EVERY);
-        loop {
-            tokio::select! {
-                () = self.stopping.cancelled() => return,
-                _ = hours.tick() => {}
-            }
-            if let Err(error) = self.forget_requests().await {
-                tracing::warn!(error = %error, "Old requests could not be forgotten; it is tried again in an hour");
-            }
-        }
-    }
-
-    async fn forget_requests(&self) -> Result<(), Error> {
-        while self.store.forget_requests((self.clock)().0).await? == crate::store::PAGE_MAX {}
-        Ok(())
     }
 
     /// Stops admitting and starting, for good; waits, for at most `patience`, until what is in flight has been answered and

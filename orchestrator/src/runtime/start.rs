@@ -324,6 +324,8 @@ impl Runtime {
         append.acquire = next.holds().iter().map(owner::store_hold).collect();
         append.summary =
             Some(serde_json::to_vec(&Summary::of(next)).expect("a summary has string keys only"));
+        // One with nothing to wait for ends as it begins.
+        append.live = !next.is_ended();
         append.timer = next.next_due(now).map(|due| due.0);
         append.requests.extend(memo.map(|memo| memo.row(id, now)));
         let audit = serde_json::json!({ "at": now, "workflow": id.as_str(), "verb": "Start", "by": next.started_by });

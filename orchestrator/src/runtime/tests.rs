@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_engine::event::{Resolution, Undone};
+use causeway_engine::event::{Resolution, RunOptions, Undone};
 use causeway_engine::{Failure, PublicState, Verb, Workflow, WorkflowId};
 use causeway_workflows::preview::Preview;
 use causeway_workflows::sdk::{Action, Check, Checked, Confirm, Context, Observed, Revert};
-use causeway_workflows::{Definition, Template};
+use causeway_workflows::{Definition, Template, Work};
 use futures::FutureExt as _;
 
 use super::fixture::Moving;
 pub(super) use super::fixture::{runtime_over, runtime_with};
 use super::{Ask, Error, Handle, Repeatable, StartRequest};
+use crate::config::Retention;
 use crate::store::memory::Disk;
 use crate::store::{Append, MemoryStore, RequestRow, Store, VALUE_BYTES_MAX};
 
@@ -236,6 +237,26 @@ async fn a_secret_that_is_too_long_to_be_kept_fails_its_step_and_ends_nothing() 
     let failure = format!("{state:?}");
     assert!(failure.contains("TOO_LARGE") && !failure.contains("xx"), "{failure}");
     assert_eq!(*runtime.failure().borrow(), None);
+}
+
+#[tokio::test]
+async fn an_ended_workflow_is_deleted_once_its_time_is_over_and_a_live_one_never() {
+    let store = Arc::new(MemoryStore::open(&Disk::new()).unwrap());
+    let templates = vec![Template::new("gate", Work::Gate)];
+    let gated =
+        Definition { name: "gated", revision: 1, templates, cluster_id: None, undoes: None };
+    let runtime = runtime_with(store, vec![gated]).await;
+    let handle = runtime.handle();
+    let done = handle.start(request("gated")).await.unwrap();
+    ended(&handle, &done).await;
+    let gates = [("gate".to_owned(), 60_000)].into();
+    let options = RunOptions { gates, ..RunOptions::default() };
+    let live = handle.start(StartRequest { options, ..request("gated") }).await.unwrap();
+    let kept = Retention { max_age: Duration::from_secs(60), max_count: 10 };
+    assert_eq!(runtime.retain(kept).await.unwrap(), 0);
+    assert_eq!(runtime.retain(Retention { max_count: 0, ..kept }).await.unwrap(), 1);
+    assert!(matches!(handle.get(&done).await, Err(Error::NotFound { .. })));
+    assert!(handle.get(&live).await.is_ok());
 }
 
 #[tokio::test]

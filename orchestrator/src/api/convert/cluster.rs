@@ -30,7 +30,7 @@ pub(in crate::api) fn hybrid_cluster(record: &ClusterRecord) -> pb::HybridCluste
         workflow: names::workflow(&record.workflow),
         revision: record.definition.revision,
         create_time: Some(time(record.created_at)),
-        update_time: Some(time(record.created_at)),
+        update_time: Some(time(record.updated_at.unwrap_or(record.created_at))),
         etag: String::new(),
         complete: record.complete,
     };
