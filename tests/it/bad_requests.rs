@@ -250,12 +250,7 @@ fn amiss(case: &Case, answer: &Result<Vec<u8>, Status>, acceptable: Code) -> Vec
         Expect::TooLarge => said == (Code::InvalidArgument, "REQUEST_TOO_LARGE"),
         Expect::Refused | Expect::Harmless => {
             let field = status.code() == Code::InvalidArgument && named;
-            let gone = matches!(
-                said,
-                (Code::NotFound, _)
-                    | (Code::OutOfRange, "CURSOR_EXPIRED")
-                    | (Code::Unimplemented, "RPC_NOT_IMPLEMENTED")
-            );
+            let gone = matches!(said, (Code::NotFound, _) | (Code::OutOfRange, "CURSOR_EXPIRED"));
             field || gone || as_acceptable
         }
     };
