@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use causeway_proto::v1::start_workflow_request::Spec;
 use causeway_proto::v1::workflow::State;
+use causeway_proto::v1::{StartWorkflowRequest, TeardownSpec};
 use causeway_sandbox::faults::{At, KubernetesUse, Side};
 use causeway_sandbox::instances::companion;
 use causeway_sandbox::seed::{Calico, Seed};
@@ -89,7 +91,17 @@ fn declared() -> BTreeSet<String> {
     ram.chain(permissions::kubernetes().into_iter().map(verb)).collect()
 }
 
-/// A build that succeeds; what it used.
+/// Takes down what was built.
+async fn taken_down(scene: &Scene) {
+    let spec = TeardownSpec { hybrid_cluster: "dc1".to_owned(), ..TeardownSpec::default() };
+    let request = StartWorkflowRequest { spec: Some(Spec::Teardown(spec)), ..Default::default() };
+    let started = scene.client().start(request).await.unwrap();
+    let done = scene.rested(&started.id).await;
+    assert_eq!(done.state(), State::Succeeded, "{:#?}", done.failure);
+    scene.assert_as_before().await;
+}
+
+/// A build that succeeds, and is taken down; what that used.
 async fn built(seed: Seed, change: impl FnOnce(&mut Value)) -> BTreeSet<String> {
     let scene = Scene::start(bound(seed)).await;
     let mut document = scene.document(1);
@@ -97,6 +109,10 @@ async fn built(seed: Seed, change: impl FnOnce(&mut Value)) -> BTreeSet<String> 
     let started = scene.client().start(Scene::request(&document)).await.unwrap();
     let done = scene.rested(&started.id).await;
     assert_eq!(done.state(), State::Succeeded, "{:#?}", done.failure);
+    let verified = scene.cli(&["clusters", "verify", "dc1"]).await;
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    taken_down(&scene).await;
     used(&scene)
 }
 
