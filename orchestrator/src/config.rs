@@ -60,6 +60,11 @@ impl Config {
     }
 }
 
+/// How long an ended workflow is kept, unless `retention.max_age` says otherwise: a quarter of a year, for those who look back.
+const RETENTION_AGE_DEFAULT: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How many ended workflows are kept, unless `retention.max_count` says otherwise: bounds the store.
+const RETENTION_COUNT_DEFAULT: usize = 10_000;
+
 /// How long ended workflows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -71,8 +76,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        // A quarter of a year is what an audit usually asks for; the number bounds the store, at about 20 KiB each.
-        Self { max_age: Duration::from_secs(90 * 24 * 3600), max_count: 10_000 }
+        Self { max_age: RETENTION_AGE_DEFAULT, max_count: RETENTION_COUNT_DEFAULT }
     }
 }
 
