@@ -18,7 +18,8 @@ use serde_json::json;
 
 /// The policy of the guide, as the ledger has it.
 const POLICY: &str = "ack-one-registered-cluster-policy-terway-eniip";
-/// The exit code for a drift.
+/// Exit codes.
+const STUCK: i32 = 5;
 const DIFFERENCES: i32 = 11;
 
 const AGENT: &str = "/api/v1/namespaces/kube-system/configmaps/ack-agent-config";
@@ -326,4 +327,45 @@ async fn what_was_found_stays_as_it_was_and_what_is_shared_goes_with_the_last_cl
         assert_eq!(scene.ledger().await.contains(POLICY), left == 1, "after {name}");
     }
     scene.assert_as_before().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_paused_in_the_queue_and_given_up_leaves_the_record_alone() {
+    let scene = Scene::guide().await;
+    scene.world.boundaries().arm(At::call("cs:InstallClusterAddons", Side::Before));
+    let first = scene.build().await;
+    scene.world.boundaries().reached().await;
+    let second = scene.build().await;
+    scene.client().pause(&second, "not yet").await.unwrap();
+    scene.world.boundaries().drop_call();
+    assert_eq!(scene.rested(&first).await.state(), State::Succeeded);
+    let record = scene.client().cluster("dc1").await.unwrap();
+    let given_up = scene.client().abandon(&second, "never mind").await.unwrap();
+    assert_eq!(given_up.state(), State::Cancelled, "{given_up:#?}");
+    assert_eq!(scene.client().cluster("dc1").await.unwrap(), record);
+    assert_eq!(torn_down(&scene).await.state(), State::Succeeded);
+    scene.assert_as_before().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_looked_at_and_what_was_undone_already_is_no_drift() {
+    let scene = Scene::guide().await;
+    built(&scene).await;
+    scene.world.faults().add("ram:GetPolicy:error=403/NoPermission:*").unwrap();
+    let found = scene.client().verify_cluster("dc1").await.unwrap();
+    assert_eq!((found.drifts, found.unread > 0), (0, true), "{found:#?}");
+    let said = scene.shell("causeway clusters verify dc1").await;
+    assert_eq!(said.status.code(), Some(1), "{}", String::from_utf8_lossy(&said.stdout));
+    scene.world.faults().clear();
+
+    scene.world.faults().add("ram:DetachPolicyFromUser:error=403/NoPermission:*").unwrap();
+    let id = begin(&scene).await;
+    // Other undos go on while one is stuck; this waits for them.
+    let watched = scene.shell(&format!("causeway watch {id}")).await;
+    assert_eq!(watched.status.code(), Some(STUCK));
+    scene.world.faults().clear();
+    let found = scene.client().verify_cluster("dc1").await.unwrap();
+    assert_eq!((found.drifts, found.unread), (0, 0), "{found:#?}");
+    assert!(found.steps.iter().any(|step| step.name == "attach-ram-policy"), "{found:#?}");
+    assert!(!found.steps.iter().any(|step| step.name.starts_with("scale-out")), "{found:#?}");
 }

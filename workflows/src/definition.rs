@@ -31,6 +31,8 @@ pub enum Lasts {
     Always,
     /// For a time of its own: once that is over, its verification says so, and calls it no drift.
     UntilItExpires {
+        /// Code of the failure with which the step says that the time is over.
+        expired: &'static str,
         /// Code of the warning.
         code: &'static str,
         /// What has expired, and what follows from it.

@@ -37,8 +37,9 @@ const POOLS: &str = "/spec/node_pools";
 
 /// A join token lives for hours, the cluster for years.
 const JOIN_TOKEN: Lasts = Lasts::UntilItExpires {
+    expired: "JOIN_TOKEN_UNFIT",
     code: "JOIN_TOKEN_EXPIRED",
-    message: "the join token in the init script has expired: instances that the cloud replaces on its own can't join",
+    message: "the join token in the init script has expired, or is gone: instances that the cloud replaces on its own can't join",
     remedy: "take the cluster down and build it again, or put a token that lives longer into the published script by hand",
 };
 

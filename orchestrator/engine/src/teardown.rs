@@ -82,6 +82,8 @@ impl Step {
     pub fn last_call_settles_at(&self) -> Time {
         let deadline = match (&self.phase, &self.undo) {
             (_, UndoPhase::Undoing { deadline }) | (Phase::Applying { deadline }, _) => *deadline,
+            // For what goes slowly, or for a lost call that may still land.
+            (_, UndoPhase::Waiting { until, .. }) => return self.settles_at.max(*until),
             _ => return self.settles_at,
         };
         self.settles_at.max(deadline.plus_ms(self.spec.limits.settle_ms))

@@ -80,7 +80,8 @@ impl Draft<'_> {
     }
 
     fn abandon(&mut self, state: PublicState, by: &By) -> Answer {
-        if state == PublicState::Queued {
+        // Also one that was paused while it waited: it has touched nothing, and the cluster's record is another's.
+        if state == PublicState::Queued || !self.state.admitted {
             self.end(End::Cancelled);
         } else if self.state.abandoning.is_none() {
             self.emit(Event::Abandoning { by: by.clone() });

@@ -185,6 +185,10 @@ impl Runtime {
         events: &[Event],
         append: &mut Append,
     ) -> Result<(), Error> {
+        // Who never had the cluster's lock has nothing to say of its record.
+        if !next.admitted && next.quarantine.is_none() {
+            return Ok(());
+        }
         if let Some(teardown) = &next.teardown {
             return self.update_record(next, teardown, events, append).await;
         }

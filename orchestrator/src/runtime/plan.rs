@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use digest::WHOLE_DIGITS as DIGEST_DIGITS;
 pub(super) use digest::hold;
 pub use permissions::{Allowed, Permission};
-pub(super) use walk::{is_passing, unfit};
+pub(super) use walk::unfit;
 
 use super::{Error, Runtime, StartRequest};
 

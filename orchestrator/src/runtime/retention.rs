@@ -23,8 +23,11 @@ const PRINCIPAL: &str = "retention";
 
 /// Which of the workflows go, of all there are, newest first.
 fn over(retention: Retention, newest_first: &[Summary], now: Time) -> Vec<WorkflowId> {
-    let ended = newest_first.iter().filter_map(|one| Some((one, one.ended_at?)));
-    let over = ended.enumerate().filter(|(index, (_, ended_at))| {
+    let mut ended: Vec<_> =
+        newest_first.iter().filter_map(|one| Some((one, one.ended_at?))).collect();
+    // What has just ended stays longest, however long it took.
+    ended.sort_by_key(|(_, ended_at)| std::cmp::Reverse(*ended_at));
+    let over = ended.into_iter().enumerate().filter(|(index, (_, ended_at))| {
         *index >= retention.max_count
             || u128::from(now.ms_since(*ended_at)) > retention.max_age.as_millis()
     });
@@ -81,6 +84,10 @@ impl Runtime {
                 Ok(()) => deleted += 1,
                 // A person was faster.
                 Err(Error::NotFound { .. }) => {}
+                // What can't be read stays, and the rest goes on.
+                Err(error @ (Error::Corrupt { .. } | Error::Rejected { .. })) => {
+                    tracing::warn!(workflow.id = %id, error = %error, "An ended workflow could not be deleted");
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -47,6 +47,14 @@ impl Runtime {
                 )));
             }
         };
+        let identity = record.steps.iter().find(|step| step.step == "check-identity");
+        let built_in = identity.and_then(|step| step.output["account_id"].as_str());
+        if let Some(other) = built_in.filter(|built_in| *built_in != account) {
+            return Err(unfit(format!(
+                "it was built in account {other}, and its connection {} is now that of account {account}; point it back",
+                record.connection
+            )));
+        }
         let expanded = definition.expand(&record.spec, &account, &self.timing);
         let steps = expanded.map_err(|error| unfit(error.to_string()))?;
         if let Some(check) = missing_check(&steps, &record) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use causeway_engine::event::Verdict;
 use causeway_engine::input::{OperationKind, StepOutcome};
-use causeway_engine::{Failure, Finding, Step, StepSpec, Time, Workflow};
+use causeway_engine::{Failure, FailureClass, Finding, Step, StepKind, StepSpec, Time, Workflow};
 use causeway_workflows::definition::Lasts;
 use causeway_workflows::preview::Change;
 use causeway_workflows::sdk::Context;
@@ -15,8 +15,8 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
 use super::error::Error;
+use super::plan::STEPS_AT_A_TIME;
 use super::plan::left::Remains;
-use super::plan::{STEPS_AT_A_TIME, is_passing};
 use super::start::StartRequest;
 use super::{Runtime, plan};
 
@@ -61,6 +61,7 @@ impl Runtime {
     /// # Errors
     /// [`Error::NotFound`], [`Error::TeardownUnfit`] where this daemon does not know what was built, [`Error::TooMany`].
     pub(super) async fn verify(self: &Arc<Self>, name: &str) -> Result<Verification, Error> {
+        self.admits()?;
         let _permit = self.plans.permit()?;
         let definition = self
             .definition(teardown::NAME)
@@ -87,11 +88,24 @@ fn lasting<'a>(
     state: &'a Workflow,
     definition: &'a Definition,
 ) -> impl Iterator<Item = (&'a Step, &'a Template)> {
-    let done = |step: &&Step| !step.output.is_null() || step.verdict.is_some();
-    state.steps.iter().filter(done).filter_map(|step| {
+    state.steps.iter().filter(|step| stands(state, step)).filter_map(|step| {
         let template = definition.template(&step.spec.template)?;
         (template.lasts != Lasts::No).then_some((step, template))
     })
+}
+
+/// Whether the record still has what the step did or found: not where its undo has ended, nor for a check of what is undone.
+fn stands(state: &Workflow, step: &Step) -> bool {
+    let kept = |step: &Step| step.in_undo_set() || step.verdict == Some(Verdict::Adopted);
+    if step.spec.kind == StepKind::Action {
+        return kept(step);
+    }
+    let before = state.steps.iter().filter(|earlier| {
+        let later = state.all_dependents(&earlier.spec.name);
+        later.iter().any(|later| later.spec.name == step.spec.name)
+    });
+    let mut actions = before.filter(|earlier| earlier.spec.kind == StepKind::Action);
+    !step.output.is_null() && actions.all(kept)
 }
 
 async fn look(left: &Remains<'_>, step: &Step, template: &Template) -> VerifiedStep {
@@ -121,13 +135,50 @@ async fn look(left: &Remains<'_>, step: &Step, template: &Template) -> VerifiedS
             let failure = Failure::permanent(message).with_code(DRIFT);
             verified(Found::Drifted(failure), Vec::new(), Vec::new())
         }
-        StepOutcome::Failed(failure) if is_passing(&failure) => {
-            verified(Found::Unread(failure), Vec::new(), Vec::new())
-        }
-        StepOutcome::Failed(failure) => verified(Found::Drifted(failure), Vec::new(), Vec::new()),
+        StepOutcome::Failed(failure) => failed(step, template, failure),
         other => verified(Found::Unread(plan::unfit(&other)), Vec::new(), Vec::new()),
     }
 }
+
+/// What a look that failed says: that the world is another, that a time is over, or only that it could not be looked at.
+fn failed(step: &Step, template: &Template, failure: Failure) -> VerifiedStep {
+    let code = failure.code.as_deref().unwrap_or_default();
+    if matches!(template.lasts, Lasts::UntilItExpires { expired, .. } if code == expired) {
+        return drifted(step, template, Vec::new(), Vec::new());
+    }
+    let check = matches!(template.work, Work::Check(_));
+    let is_drift = failure.class == FailureClass::Gone
+        || code == CONFLICT
+        || (check && failure.findings.iter().any(|found| found.code != PERMISSION_MISSING));
+    if !is_drift {
+        let found = Found::Unread(failure);
+        return VerifiedStep {
+            spec: step.spec.clone(),
+            found,
+            changes: Vec::new(),
+            warnings: Vec::new(),
+        };
+    }
+    if check {
+        let found = Found::Drifted(failure);
+        return VerifiedStep {
+            spec: step.spec.clone(),
+            found,
+            changes: Vec::new(),
+            warnings: Vec::new(),
+        };
+    }
+    // What the step would advise is for a build that has not begun, and would harm a cluster that runs.
+    let there = step.effects.iter().filter(|object| object.present);
+    let changes = there.map(|object| Change::keep(&object.kind, &object.id)).collect();
+    drifted(step, template, changes, Vec::new())
+}
+
+/// The code of what the daemon may not do: that says nothing of the cluster.
+const PERMISSION_MISSING: &str = "PERMISSION_MISSING";
+
+/// The code of what is there and neither wanted nor ours.
+const CONFLICT: &str = "CONFLICT";
 
 /// The code of a drift that the step itself has no word for.
 const DRIFT: &str = "DRIFT";
@@ -140,7 +191,7 @@ fn drifted(
     mut warnings: Vec<Finding>,
 ) -> VerifiedStep {
     let spec = step.spec.clone();
-    if let Lasts::UntilItExpires { code, message, remedy } = template.lasts {
+    if let Lasts::UntilItExpires { code, message, remedy, .. } = template.lasts {
         warnings.push(Finding {
             severity: causeway_engine::Severity::Warning,
             code: code.to_owned(),

@@ -1,8 +1,8 @@
 //! `causeway teardown`: shows what taking a cluster down would undo, asks on a terminal, and starts it.
 
-use causeway_proto::names;
 use causeway_proto::v1::start_workflow_request::Spec;
 use causeway_proto::v1::{StartWorkflowRequest, TeardownSpec};
+use causeway_proto::{names, reasons};
 use clap::Args;
 
 use super::CommandError;
@@ -11,6 +11,7 @@ use super::steer::Waiting;
 use crate::cli::output::Style;
 use crate::cli::{Exit, Session, render, values};
 use crate::client::Client;
+use crate::error::Error;
 use crate::plan::plan_of;
 
 /// What to take down, and how.
@@ -66,13 +67,18 @@ pub(crate) async fn run(
     if arguments.dry_run {
         let plan = client.plan(plan_of(request)).await?;
         session.print_one(&plan, &plan.digest, |style| {
-            render::teardown::planned(&plan, &arguments.cluster, style)
+            render::teardown::planned(&plan, &arguments.cluster, arguments.forget, style)
         })?;
         return Ok(if plan.digest.is_empty() { Exit::Other } else { Exit::Done });
     }
-    // Who repeats a call has seen it, and the record may be gone by now.
-    if request.request_id.is_empty() {
-        agree(session, &client, arguments, &request).await?;
+    let repeats = !request.request_id.is_empty();
+    match agree(session, &client, arguments, &request).await {
+        // Who repeats a call finds no record any more where it was done; the daemon knows whether it was this one.
+        Err(CommandError::Client(Error::Api(error)))
+            if repeats && error.reason == reasons::HYBRID_CLUSTER_NOT_FOUND => {}
+        agreed => agreed?,
+    }
+    if !repeats {
         request.request_id = uuid::Uuid::new_v4().to_string();
     }
     let waiting = &arguments.waiting;

@@ -9,13 +9,14 @@ use super::Sheet;
 use super::plan::{BOLD, GREEN, RED, YELLOW, difference, findings, paint};
 
 /// The plan of a teardown, and what to type next.
-pub(crate) fn planned(plan: &Plan, cluster: &str, style: Style) -> String {
+pub(crate) fn planned(plan: &Plan, cluster: &str, forget: bool, style: Style) -> String {
+    let forget = if forget { " --forget" } else { "" };
     let next = if plan.digest.is_empty() {
         format!(
-            "not everything could be looked at, so this plan has no digest; mend that, then:\ncauseway teardown {cluster} --dry-run"
+            "not everything could be looked at, so this plan has no digest; mend that, then:\ncauseway teardown {cluster}{forget} --dry-run"
         )
     } else {
-        format!("causeway teardown {cluster} --plan {} --wait", plan.digest)
+        format!("causeway teardown {cluster}{forget} --plan {} --wait", plan.digest)
     };
     sheet(plan, style).section("Next", &next).finish()
 }
@@ -150,9 +151,9 @@ Pivot
 Next
   causeway teardown dc1 --plan plan-1 --wait
 ";
-        let text = planned(&plan, "dc1", PLAIN);
+        let text = planned(&plan, "dc1", false, PLAIN);
         assert_eq!(text, expected, "got:\n{text}");
-        assert!(!planned(&Plan::default(), "dc1", PLAIN).contains("--plan"));
+        assert!(!planned(&Plan::default(), "dc1", false, PLAIN).contains("--plan"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Workflows for people: a row in a list, and everything about one of them.
 
-use causeway_proto::v1::workflow::{Cause, State};
+use causeway_proto::v1::workflow::{Cause, Spec, State};
 use causeway_proto::v1::workflow_result::Result as Built;
 use causeway_proto::v1::{Failure, Finding, LedgerEntry, Workflow, WorkflowResult};
 
@@ -210,6 +210,10 @@ fn built(result: &WorkflowResult, style: Style) -> String {
     }
 }
 
+fn takes_down(workflow: &Workflow) -> bool {
+    matches!(workflow.spec, Some(Spec::Teardown(_)))
+}
+
 /// What the daemon recommends, or else what every workflow in this state allows.
 fn next_commands(workflow: &Workflow) -> Vec<String> {
     let id = &workflow.id;
@@ -223,7 +227,8 @@ fn next_commands(workflow: &Workflow) -> Vec<String> {
         }
     }
     match workflow.state() {
-        State::Succeeded if !workflow.hybrid_cluster.is_empty() => {
+        // A teardown leaves a record only where it had to keep something.
+        State::Succeeded if !workflow.hybrid_cluster.is_empty() && !takes_down(workflow) => {
             vec![format!("causeway clusters get {}", record_name(workflow))]
         }
         State::Rejected | State::Compensated => vec![

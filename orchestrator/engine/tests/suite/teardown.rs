@@ -2,6 +2,7 @@
 
 use causeway_engine::event::{Claim, Event, Origin, Started, Undone, Verdict};
 use causeway_engine::input::{OperationKind, Reason, Refusal, StepOutcome, Verb};
+use causeway_engine::state::UndoPhase;
 use causeway_engine::teardown::{Inherited, Teardown};
 use causeway_engine::{Failure, FailureClass, Input, PublicState, Record, StepSpec};
 use serde_json::{Value, json};
@@ -187,4 +188,27 @@ fn it_survives_a_crash_in_the_middle_of_an_undo() {
     sim.pass_time(1_000_000);
     sim.revert("a");
     assert_eq!(sim.public(), PublicState::Succeeded);
+}
+
+#[test]
+fn one_that_was_paused_in_the_queue_and_given_up_has_touched_nothing() {
+    let mut sim = built();
+    let refusal = Refusal { step: None, key: "cluster/c1".into(), behind: "w9".into() };
+    sim.feed_refused(Input::Begin, &[refusal]).unwrap();
+    sim.ask(Verb::Pause).unwrap();
+    assert_eq!(sim.public(), PublicState::Paused);
+    sim.ask(Verb::Abandon).unwrap();
+    assert_eq!(sim.public(), PublicState::Cancelled, "the record is that of whoever has the lock");
+}
+
+#[test]
+fn a_lost_undo_is_waited_for_by_whoever_comes_after_one_that_was_given_up() {
+    let mut sim = begun();
+    sim.fail("b", OperationKind::Revert, FailureClass::Unknown);
+    let UndoPhase::Waiting { until, .. } = sim.state.step(&"b".into()).unwrap().undo else {
+        panic!("it does not wait")
+    };
+    sim.ask(Verb::Abandon).unwrap();
+    assert_eq!(sim.public(), PublicState::Abandoned);
+    assert_eq!(sim.state.step(&"b".into()).unwrap().last_call_settles_at(), until);
 }

@@ -135,7 +135,9 @@ pub(super) fn parts(
     let mut parts: BTreeMap<String, String> =
         steps.iter().map(|step| (step.spec.name.to_string(), step.part.clone())).collect();
     parts.insert("definition".to_owned(), of(&json!(started.definition)));
-    parts.insert("input".to_owned(), of(&json!([started.input, started.options])));
+    let teardown = started.teardown.as_ref();
+    let taken_down = teardown.map(|one| json!([one.builder, one.record, one.forget]));
+    parts.insert("input".to_owned(), of(&json!([started.input, started.options, taken_down])));
     parts
 }
 
@@ -411,7 +413,7 @@ impl Walk<'_> {
     }
 }
 
-pub(in crate::runtime) fn is_passing(failure: &Failure) -> bool {
+pub(super) fn is_passing(failure: &Failure) -> bool {
     matches!(
         failure.class,
         FailureClass::Retryable
