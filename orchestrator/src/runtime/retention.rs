@@ -35,12 +35,12 @@ fn over(retention: Retention, newest_first: &[Summary], now: Time) -> Vec<Workfl
 }
 
 impl Runtime {
-    /// Forgets what is over, now and every hour, until the daemon drains.
+    /// Forgets what is over, now and every hour, until the daemon stops.
     pub async fn run_retention(self: Arc<Self>, retention: Retention) {
         let mut hours = tokio::time::interval(EVERY);
         loop {
             tokio::select! {
-                () = self.draining.cancelled() => return,
+                () = self.stopping.cancelled() => return,
                 _ = hours.tick() => {}
             }
             if let Err(error) = self.forget_requests().await {
